@@ -1,0 +1,50 @@
+# Two commands matter to a newcomer: `make demo` and `make test`.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+EXTRAS := worker,embedded,demo,s3,dev
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up test test-unit check format benchmarks clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+install: $(VENV)/.installed ## create .venv and install everything, pinned
+
+# torch goes first and alone: with the pinned version in place no other requirement can pull another build.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip setuptools wheel
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt "torch==2.13.0"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	@touch $@
+
+demo: install ## train a real model, let it drift, and see it judged
+	$(BIN)/featuredrift demo
+
+up: install ## serve on this machine, data under ./.featuredrift
+	$(BIN)/featuredrift up
+
+test: install ## run all tests
+	$(BIN)/python -m pytest
+
+test-unit: install ## run the fast tests
+	$(BIN)/python -m pytest -x -q tests/unit
+
+check: install ## lint, types, import rules, migrations in step with the tables
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m migrations.check
+
+format: install ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+benchmarks: install ## measure against the peers (about ten minutes)
+	$(BIN)/python -m benchmarks
+
+clean: ## remove the environment and caches, never the data
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

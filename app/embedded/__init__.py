@@ -1,0 +1,1 @@
+"""Real Postgres and Redis from their wheels, and the processes of `featuredrift up`."""

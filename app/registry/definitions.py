@@ -1,0 +1,168 @@
+"""What a feature is: five kinds, each a frozen, validated definition.
+
+These are the JSON objects of `POST /v1/feature-sets`, the rows of the table `features`, and what a
+worker executes. A definition says everything that determines the feature's value at a token.
+"""
+
+import math
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+SITE_PATTERN = re.compile(
+    r"^blocks\.\d+\.(hook_resid_pre|hook_resid_post|hook_mlp_out|hook_attn_out|"
+    r"attn\.hook_z|mlp\.hook_post)$"
+    r"|^[A-Za-z_]\w*(\.\w+)*$"  # a raw module path
+)
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+
+def _check_site(site: str) -> str:
+    if not SITE_PATTERN.fullmatch(site):
+        raise ValueError(
+            f"{site!r} is no site; give a TransformerLens hook name such as "
+            "'blocks.3.hook_resid_post', or a module path such as 'model.layers.3'"
+        )
+    return site
+
+
+def _check_vector(vector: tuple[float, ...] | None) -> tuple[float, ...] | None:
+    if vector is not None:
+        for position, value in enumerate(vector):
+            if not math.isfinite(value):
+                raise ValueError(f"entry {position} is {value}; every entry must be finite")
+    return vector
+
+
+class _Feature(BaseModel):
+    """What all kinds share."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: Name
+    concept: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="The corpus label that this feature claims to stand for.",
+    )
+    description: str | None = Field(default=None, max_length=2000)
+    threshold: float = Field(
+        default=0.0, description="The feature is on at a token where its value exceeds this."
+    )
+
+
+class _AtSite(_Feature):
+    site: str = Field(max_length=300)
+
+    @field_validator("site")
+    @classmethod
+    def _site(cls, site: str) -> str:
+        return _check_site(site)
+
+
+class SaeLatent(_Feature):
+    """`SAE.encode(x)[index]` of a registered dictionary."""
+
+    kind: Literal["sae_latent"] = "sae_latent"
+    dictionary: Name
+    index: int = Field(ge=0)
+
+
+class LinearProbe(_AtSite):
+    """`x·w + b`, a logit."""
+
+    kind: Literal["linear_probe"] = "linear_probe"
+    weights: tuple[float, ...] = Field(min_length=1, max_length=65536)
+    bias: float = 0.0
+
+    _finite = field_validator("weights")(_check_vector)
+
+
+class Direction(_AtSite):
+    """`(x − center)·v/‖v‖`."""
+
+    kind: Literal["direction"] = "direction"
+    vector: tuple[float, ...] = Field(min_length=1, max_length=65536)
+    center: tuple[float, ...] | None = None
+
+    _finite = field_validator("vector", "center")(_check_vector)
+
+    @model_validator(mode="after")
+    def _shape(self) -> Self:
+        if not any(self.vector):
+            raise ValueError("vector is all zeros and has no direction")
+        if self.center is not None and len(self.center) != len(self.vector):
+            raise ValueError(
+                f"center has {len(self.center)} entries but vector has {len(self.vector)}"
+            )
+        return self
+
+
+class Neuron(_AtSite):
+    """The site's coordinate `index`."""
+
+    kind: Literal["neuron"] = "neuron"
+    index: int = Field(ge=0)
+
+
+class Component(BaseModel):
+    """One part of a composite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    feature: Name
+    weight: float = 1.0
+
+
+class Composite(_Feature):
+    """A weighted sum, maximum or minimum of other features of the same set.
+
+    Components may live at different sites and layers: a distributed feature. `max` and `min` are
+    taken over weight × value.
+    """
+
+    kind: Literal["composite"] = "composite"
+    operation: Literal["sum", "max", "min"]
+    components: tuple[Component, ...] = Field(min_length=1, max_length=1000)
+
+
+Feature = Annotated[
+    SaeLatent | LinearProbe | Direction | Neuron | Composite, Field(discriminator="kind")
+]
+
+
+def check_feature_list(features: tuple[Any, ...]) -> None:
+    """Names are unique; composites refer to features of the list and never to themselves.
+
+    Raises:
+        ValueError: naming the offending feature and what to do.
+    """
+    by_name: dict[str, Any] = {}
+    for feature in features:
+        if feature.name in by_name:
+            raise ValueError(f"feature {feature.name!r} is defined twice; names must be unique")
+        by_name[feature.name] = feature
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        if name in path:
+            raise ValueError(f"composite {name!r} depends on itself: {' → '.join((*path, name))}")
+        if name in done:
+            return
+        feature = by_name[name]
+        if isinstance(feature, Composite):
+            for component in feature.components:
+                if component.feature not in by_name:
+                    raise ValueError(
+                        f"composite {name!r} refers to {component.feature!r}, which is not in "
+                        "this feature set"
+                    )
+                visit(component.feature, (*path, name))
+        done.add(name)
+
+    for name in by_name:
+        visit(name, ())

@@ -1,0 +1,134 @@
+"""Settings: read once, typed, printed without secrets by `featuredrift settings`."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import AliasChoices, Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured, from environment variables `FEATUREDRIFT_…`.
+
+    `DATABASE_URL` and `REDIS_URL` are read without the prefix as well. All times are in seconds.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="FEATUREDRIFT_", extra="ignore")
+
+    database_url: str = Field(
+        default="postgresql+psycopg://localhost/featuredrift",
+        validation_alias=AliasChoices("DATABASE_URL", "FEATUREDRIFT_DATABASE_URL"),
+    )
+    redis_url: str = Field(
+        default="redis://localhost:6379/0",
+        validation_alias=AliasChoices("REDIS_URL", "FEATUREDRIFT_REDIS_URL"),
+    )
+    data_dir: Path = Path(".featuredrift")
+    artifact_url: str | None = Field(
+        default=None, description="fsspec URL of the artifact store; default: <data_dir>/artifacts"
+    )
+    model_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(), description="Local checkpoints and dictionaries must lie under one of these."
+    )
+    allow_hub: bool = Field(default=False, description="Allow sources on the Hugging Face hub.")
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8321, ge=0, le=65535)
+    max_body_bytes: int = Field(default=64 << 20, ge=1024)
+    long_poll_max: float = Field(default=60.0, ge=0)
+    metrics_in_api: bool = Field(default=False, description="Serve /metrics from the API process.")
+
+    # The job ledger. Heartbeat < lease, and soft < hard < visibility, are checked at start.
+    lease_seconds: float = Field(default=60.0, gt=0)
+    heartbeat_seconds: float = Field(default=10.0, gt=0)
+    max_attempts: int = Field(default=3, ge=1)
+    shard_soft_limit: float = Field(default=1500.0, gt=0)
+    shard_hard_limit: float = Field(default=1800.0, gt=0)
+    visibility_timeout: float = Field(default=3600.0, gt=0)
+    dispatch_interval: float = Field(default=0.2, gt=0)
+    republish_after: float = Field(
+        default=30.0, gt=0, description="A queued shard that nobody claimed is announced again."
+    )
+
+    # Capture.
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    attn_implementation: Literal["eager", "sdpa"] = "sdpa"
+    threads: int = Field(default=2, ge=1, description="Intra-op threads of one worker child.")
+    sequence_length: int = Field(default=512, ge=8)
+    batch_tokens: int = Field(default=8192, ge=64)
+    tokens_per_shard: int = Field(default=262144, ge=64)
+    loaded_models: int = Field(default=2, ge=1, description="Checkpoints kept loaded by a child.")
+
+    exporter_host: str = "127.0.0.1"
+    exporter_port: int = Field(default=9321, ge=0, le=65535)
+    exporter_refresh: float = Field(default=5.0, gt=0)
+    exporter_statement_timeout: float = Field(default=5.0, gt=0)
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("model_roots", mode="before")
+    @classmethod
+    def _split_roots(cls, value: Any) -> Any:
+        return tuple(part for part in value.split(":") if part) if isinstance(value, str) else value
+
+    @field_validator("database_url")
+    @classmethod
+    def _psycopg(cls, url: str) -> str:
+        scheme, separator, rest = url.partition("://")
+        if not separator or scheme.split("+")[0] not in {"postgresql", "postgres"}:
+            raise ValueError(f"{redact(url)!r} is not a postgresql:// URL; Postgres is required")
+        return f"postgresql+psycopg://{rest}"
+
+    def model_post_init(self, _context: Any) -> None:
+        """Check what spans several settings.
+
+        Raises:
+            ValueError: naming both settings and their values.
+        """
+        if self.heartbeat_seconds * 2 > self.lease_seconds:
+            raise ValueError(
+                f"heartbeat_seconds={self.heartbeat_seconds} must be at most half of "
+                f"lease_seconds={self.lease_seconds}, or a live worker loses its lease"
+            )
+        if not self.shard_soft_limit < self.shard_hard_limit < self.visibility_timeout:
+            raise ValueError(
+                f"shard_soft_limit={self.shard_soft_limit} < shard_hard_limit="
+                f"{self.shard_hard_limit} < visibility_timeout={self.visibility_timeout} must hold"
+            )
+
+    @property
+    def artifacts(self) -> str:
+        """The artifact store's fsspec URL."""
+        return self.artifact_url or (self.data_dir.resolve() / "artifacts").as_uri()
+
+    @property
+    def allowed_roots(self) -> tuple[Path, ...]:
+        """Where local sources may lie: the configured roots, else `<data_dir>/models`."""
+        return self.model_roots or (self.data_dir.resolve() / "models",)
+
+    def printable(self) -> dict[str, Any]:
+        """All settings as JSON values, passwords in URLs replaced by `***`."""
+        values = self.model_dump(mode="json")
+        return {
+            key: redact(value) if isinstance(value, str) and "://" in value else value
+            for key, value in values.items()
+        }
+
+
+def redact(url: str) -> str:
+    """A URL without its password."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    user = parts.username or ""
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{user}:***@{host}"))
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The process's settings, read once."""
+    return Settings()

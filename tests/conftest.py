@@ -1,0 +1,78 @@
+"""Fixtures that all tests share: real servers, started once per run."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+
+from app.core.database import Database, make_engine
+from app.core.ids import new_id
+from app.core.migrate import upgrade
+from app.embedded.postgres import start_postgres
+from app.embedded.redis import RedisServer, start_redis
+from app.settings import Settings
+
+# Machines of different size must not give different numbers, and two cores are all there is.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real Postgres whose database `template` is migrated to head."""
+    server = start_postgres(tmp_path_factory.mktemp("servers") / "postgres")
+    url = Settings(DATABASE_URL=server.get_uri()).database_url
+    _administer(url, "CREATE DATABASE template")
+    engine = create_engine(make_url(url).set(database="template"))
+    upgrade(engine)
+    engine.dispose()
+    yield url
+    server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A real redis-server."""
+    server = start_redis(tmp_path_factory.mktemp("servers") / "redis")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def database_url(postgres_url: str) -> Iterator[str]:
+    """The URL of a fresh, migrated database, dropped after the test."""
+    name = f"test_{new_id().hex}"
+    _administer(postgres_url, f"CREATE DATABASE {name} TEMPLATE template")
+    yield make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
+    _administer(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def settings(database_url: str, redis_server: RedisServer, tmp_path: Path) -> Settings:
+    """Settings that point at the test's own database and folders."""
+    (tmp_path / "models").mkdir()
+    return Settings(
+        DATABASE_URL=database_url,
+        REDIS_URL=redis_server.url,
+        data_dir=tmp_path,
+        model_roots=(tmp_path / "models",),
+    )
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    """Units of work on the test's own database."""
+    database = Database(make_engine(settings, application="tests"))
+    yield database
+    database.dispose()
+
+
+def _administer(url: str, statement: str) -> None:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
