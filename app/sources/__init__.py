@@ -1,0 +1,1 @@
+"""Where checkpoints and dictionaries come from: what can be checked without loading a weight."""
