@@ -1,0 +1,39 @@
+"""Texts that every part of the system can store: no NUL, no half of a surrogate pair."""
+
+from typing import Any
+
+
+def text_fault(text: str) -> str | None:
+    """Why a text cannot be stored as UTF-8 in Postgres, or None when it can."""
+    if "\x00" in text:
+        return "contains a NUL character (U+0000), which cannot be stored; remove it"
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return (
+            f"contains the lone surrogate U+{ord(text[error.start]):04X} at character "
+            f"{error.start}, which is no Unicode text; send valid UTF-8"
+        )
+    return None
+
+
+def find_text_fault(value: Any) -> tuple[tuple[str | int, ...], str] | None:
+    """The first text inside a JSON value (keys too) that cannot be stored.
+
+    Returns:
+        Its path from the top, and why; None when every text is fine.
+    """
+    pending: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
+    while pending:
+        path, item = pending.pop()
+        if isinstance(item, str):
+            if fault := text_fault(item):
+                return path, fault
+        elif isinstance(item, dict):
+            for key, child in item.items():
+                if fault := text_fault(str(key)):
+                    return path, f"a key {fault}"
+                pending.append(((*path, key), child))
+        elif isinstance(item, list | tuple):
+            pending.extend(((*path, index), child) for index, child in enumerate(item))
+    return None
