@@ -6,6 +6,7 @@ worker executes. A definition says everything that determines the feature's valu
 
 import math
 import re
+from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -146,23 +147,18 @@ def check_feature_list(features: tuple[Any, ...]) -> None:
         if feature.name in by_name:
             raise ValueError(f"feature {feature.name!r} is defined twice; names must be unique")
         by_name[feature.name] = feature
-    done: set[str] = set()
-
-    def visit(name: str, path: tuple[str, ...]) -> None:
-        if name in path:
-            raise ValueError(f"composite {name!r} depends on itself: {' → '.join((*path, name))}")
-        if name in done:
-            return
-        feature = by_name[name]
+    parts: dict[str, list[str]] = {}
+    for feature in features:
         if isinstance(feature, Composite):
-            for component in feature.components:
-                if component.feature not in by_name:
+            parts[feature.name] = [component.feature for component in feature.components]
+            for part in parts[feature.name]:
+                if part not in by_name:
                     raise ValueError(
-                        f"composite {name!r} refers to {component.feature!r}, which is not in "
-                        "this feature set"
+                        f"composite {feature.name!r} refers to {part!r}, which is not in this "
+                        "feature set"
                     )
-                visit(component.feature, (*path, name))
-        done.add(name)
-
-    for name in by_name:
-        visit(name, ())
+    try:
+        TopologicalSorter(parts).prepare()
+    except CycleError as error:
+        cycle = list(reversed(error.args[1]))
+        raise ValueError(f"composite {cycle[0]!r} depends on itself: {' → '.join(cycle)}") from None

@@ -28,7 +28,7 @@ class CheckpointFiles:
     """For a PEFT adapter: the source of the model that it sits on."""
 
 
-def check_checkpoint_source(source: str, roots: Sequence[Path], *, allow_hub: bool) -> None:
+def inspect_checkpoint_source(source: str, roots: Sequence[Path], *, allow_hub: bool) -> None:
     """All that can be said of a source before a worker reads it.
 
     Raises:

@@ -26,7 +26,7 @@ class DictionaryFacts:
     """The hook name that the dictionary was trained at, where its config tells."""
 
 
-def inspect_dictionary(source: str, roots: Sequence[Path]) -> DictionaryFacts | None:
+def inspect_dictionary_source(source: str, roots: Sequence[Path]) -> DictionaryFacts | None:
     """Check a dictionary's files; null for a remote source, which a worker will read.
 
     Raises:

@@ -63,7 +63,7 @@ def read_header(path: Path) -> dict[str, TensorEntry]:
         try:
             start, stop = (int(offset) for offset in entry["data_offsets"])
             tensor = TensorEntry(str(entry["dtype"]), tuple(int(n) for n in entry["shape"]))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
             raise BadSafetensorsError(f"{path.name}: bad entry for tensor {name!r}") from error
         bits = _BITS.get(tensor.dtype)
         if bits is not None and prod(tensor.shape) * bits != (stop - start) * 8:
