@@ -40,6 +40,12 @@ class Settings(BaseSettings):
     long_poll_max: float = Field(default=60.0, ge=0)
     metrics_in_api: bool = Field(default=False, description="Serve /metrics from the API process.")
 
+    queue: str = Field(
+        default="featuredrift",
+        pattern=r"^[A-Za-z0-9._-]{1,100}$",
+        description="Name of the broker's queue; deployments that share a Redis need one each.",
+    )
+
     # The job ledger. Heartbeat < lease, and soft < hard < visibility, are checked at start.
     lease_seconds: float = Field(default=60.0, gt=0)
     heartbeat_seconds: float = Field(default=10.0, gt=0)

@@ -123,6 +123,7 @@ class Shard(Identified, Base):
     stop_batch: Mapped[int | None]
     state: Mapped[str] = mapped_column(default="queued")
     attempt: Mapped[int] = mapped_column(default=0)
+    queued_at: Mapped[datetime] = mapped_column(server_default=func.now())
     announced_at: Mapped[datetime] = mapped_column(server_default=func.now())
     """When the last message for it was put into the outbox."""
     lease_expires_at: Mapped[datetime | None]
@@ -142,5 +143,7 @@ class OutboxMessage(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    available_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    """Not published before this moment: a failed attempt waits before it is tried again."""
     shard_id: Mapped[UUID] = mapped_column(ForeignKey("shards.id", ondelete="CASCADE"), index=True)
     published_at: Mapped[datetime | None]
