@@ -1,0 +1,296 @@
+"""A checkpoint, resolved: where its files lie, what identifies it, and how large it is."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from app.core.digests import sha256_bytes, sha256_json
+from app.sources.checkpoint import CheckpointFiles, inspect_checkpoint
+from workers.capture.sources import as_evaluation_error, locate
+from workers.capture.tensorfiles import weights_digest
+from workers.errors import EvaluationError
+
+# Entries of a config that change no activation at inference: names, provenance, training, heads,
+# generation. Everything else is part of what the checkpoint computes.
+_IDLE_CONFIG = frozenset(
+    "_name_or_path architectures transformers_version torch_dtype dtype use_cache return_dict "
+    "output_attentions output_hidden_states attn_implementation _attn_implementation "
+    "_attn_implementation_internal _attn_implementation_autoset problem_type "
+    "id2label label2id num_labels finetuning_task task_specific_params bos_token_id eos_token_id "
+    "sep_token_id decoder_start_token_id tie_word_embeddings initializer_range classifier_dropout "
+    "attention_dropout hidden_dropout hidden_dropout_prob attention_probs_dropout_prob resid_pdrop "
+    "embd_pdrop attn_pdrop gradient_checkpointing is_encoder_decoder tokenizer_class prefix "
+    "chunk_size_feed_forward final_logit_softcapping pretraining_tp "
+    "summary_type summary_use_proj summary_activation summary_first_dropout "
+    "summary_proj_to_labels".split()
+)
+_ADAPTER_FUNCTION = (
+    "peft_type r lora_alpha use_rslora use_dora target_modules rank_pattern alpha_pattern bias "
+    "fan_in_fan_out layers_to_transform layers_pattern modules_to_save task_type"
+).split()
+
+
+@dataclass(frozen=True)
+class ResolvedCheckpoint:
+    """A checkpoint on this machine, checked and identified, but not yet loaded."""
+
+    source: str
+    path: Path
+    """The folder with the weights (of an adapter: the adapter's)."""
+    commit: str | None
+    """The commit sha that a hub revision stood for."""
+    weights_digest: str
+    """Over every tensor's name, type, shape and bytes; of an adapter, over its base too."""
+    config_digest: str
+    """Over the configuration that changes activations: norms, positions, attention, sizes."""
+    tokenizer_digest: str
+    """Over what the tokenizer does to a text; chat templates and padding do not count."""
+    context_length: int
+    """The longest sequence, in tokens."""
+    width: int
+    """Width of the residual stream."""
+    layers: int
+    vocabulary: int
+    """Rows of the token embedding."""
+    architecture: str
+    """The `model_type` of the configuration, such as ``llama``."""
+    weights: tuple[Path, ...] = ()
+    base: "ResolvedCheckpoint | None" = field(default=None, repr=False)
+    """For a PEFT adapter, the checkpoint that it sits on."""
+    tokenizer_path: Path | None = None
+    """The folder that the tokenizer is loaded from."""
+
+    @property
+    def digest(self) -> str:
+        """What the checkpoint computes: weights and configuration in one digest."""
+        return sha256_json({"weights": self.weights_digest, "config": self.config_digest})
+
+    def load_tokenizer(self) -> Any:
+        """The tokenizer that tokens of this checkpoint are made with, always a fast one.
+
+        Raises:
+            EvaluationError: it cannot be loaded, or has no character offsets.
+        """
+        return _load_tokenizer(self.tokenizer_path or self.path)
+
+
+def resolve_checkpoint(
+    source: str,
+    revision: str | None,
+    *,
+    roots: Sequence[Path],
+    cache: Path,
+    allow_hub: bool = False,
+) -> ResolvedCheckpoint:
+    """Find, check and identify a checkpoint; a PEFT adapter together with its base.
+
+    Args:
+        source: an absolute path, a ``file://`` or object-store URI, or a hub id.
+        revision: of a hub id: a branch, tag or commit, resolved to a commit sha.
+        roots: folders that local sources must lie under.
+        cache: folder for downloads.
+        allow_hub: whether hub ids may be fetched.
+
+    Raises:
+        EvaluationError: with the reason, naming the file or value, and what to do.
+    """
+    path, commit = locate(source, revision, roots=roots, cache=cache, allow_hub=allow_hub)
+    try:
+        with as_evaluation_error():
+            files = inspect_checkpoint(path, [*roots, cache.resolve()])
+        if files.adapter_base is None:
+            return _full(source, commit, files)
+        place, base_commit = locate(
+            files.adapter_base,
+            files.config.get("revision") or None,
+            roots=roots,
+            cache=cache,
+            allow_hub=allow_hub,
+        )
+        with as_evaluation_error():
+            base_files = inspect_checkpoint(place, [*roots, cache.resolve()])
+        if base_files.adapter_base is not None:
+            raise EvaluationError(
+                "adapter_unsupported",
+                f"{path} sits on {files.adapter_base!r}, which is itself an adapter; merge that "
+                "one into its base first",
+            )
+        base = _full(files.adapter_base, base_commit, base_files)
+        return _adapter(source, commit, files, base)
+    except FileNotFoundError as error:
+        raise EvaluationError(
+            "source_missing", f"{source!r}: {error.filename} was deleted meanwhile"
+        ) from error
+
+
+def _full(source: str, commit: str | None, files: CheckpointFiles) -> ResolvedCheckpoint:
+    weights = _loaded_files(files)
+    config = load_config(files.path)
+    if config.is_encoder_decoder:
+        raise EvaluationError(
+            "architecture_unsupported",
+            f"{files.path}: model type {config.model_type!r} is an encoder-decoder; decoders and "
+            "encoders are supported",
+        )
+    text = config.get_text_config()
+    tokenizer = _load_tokenizer(files.path)
+    try:
+        width, layers = int(text.hidden_size), int(text.num_hidden_layers)
+    except (AttributeError, TypeError):
+        raise EvaluationError(
+            "architecture_unsupported",
+            f"{files.path}: model type {config.model_type!r} is no transformer with blocks",
+        ) from None
+    return ResolvedCheckpoint(
+        source=source,
+        path=files.path,
+        commit=commit,
+        weights_digest=weights_digest(weights),
+        config_digest=sha256_json(_functional(config.to_dict())),
+        tokenizer_digest=_tokenizer_digest(tokenizer),
+        context_length=_context_length(text, tokenizer),
+        width=width,
+        layers=layers,
+        vocabulary=int(text.vocab_size),
+        architecture=str(config.model_type),
+        weights=weights,
+        tokenizer_path=files.path,
+    )
+
+
+def _adapter(
+    source: str, commit: str | None, files: CheckpointFiles, base: ResolvedCheckpoint
+) -> ResolvedCheckpoint:
+    function = {name: files.config.get(name) for name in _ADAPTER_FUNCTION}
+    if isinstance(function["target_modules"], list):
+        function["target_modules"] = sorted(function["target_modules"])
+    own = [file for file in files.weights if file.name == "adapter_model.safetensors"]
+    if not own:
+        raise EvaluationError(
+            "weights_missing", f"{files.path} has no adapter_model.safetensors beside its config"
+        )
+    # An adapter may bring its own tokenizer (added tokens); most leave it to the base.
+    brings_tokenizer = (files.path / "tokenizer.json").is_file()
+    return ResolvedCheckpoint(
+        source=source,
+        path=files.path,
+        commit=commit,
+        weights_digest=sha256_json([base.weights_digest, weights_digest(own)]),
+        config_digest=sha256_json([base.config_digest, function]),
+        tokenizer_digest=(
+            _tokenizer_digest(_load_tokenizer(files.path))
+            if brings_tokenizer
+            else base.tokenizer_digest
+        ),
+        context_length=base.context_length,
+        width=base.width,
+        layers=base.layers,
+        vocabulary=base.vocabulary,
+        architecture=base.architecture,
+        weights=tuple(own),
+        base=base,
+        tokenizer_path=files.path if brings_tokenizer else base.tokenizer_path,
+    )
+
+
+def _loaded_files(files: CheckpointFiles) -> tuple[Path, ...]:
+    """The weight files that transformers reads, in its order of preference."""
+    single = files.path / "model.safetensors"
+    if single.is_file():
+        return (single,)
+    index = files.path / "model.safetensors.index.json"
+    if not index.is_file():
+        raise EvaluationError(
+            "weights_missing",
+            f"{files.path} has neither model.safetensors nor model.safetensors.index.json; found "
+            f"{', '.join(file.name for file in files.weights[:5])}",
+        )
+    names = sorted({str(name) for name in json.loads(index.read_bytes())["weight_map"].values()})
+    return tuple(files.path / name for name in names)
+
+
+def load_config(path: Path) -> Any:
+    """The transformers configuration of a folder.
+
+    Raises:
+        EvaluationError: the library does not know the model type or rejects the configuration.
+    """
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EvaluationError(
+            "config_invalid",
+            f"{path / 'config.json'} is not accepted by transformers: {_first_line(error)}",
+        ) from error
+
+
+def _load_tokenizer(path: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            path, local_files_only=True, trust_remote_code=False, use_fast=True
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, ImportError) as error:
+        raise EvaluationError(
+            "tokenizer_missing",
+            f"{path} has no tokenizer that transformers can load: {_first_line(error)}",
+        ) from error
+    if not getattr(tokenizer, "is_fast", False):
+        raise EvaluationError(
+            "tokenizer_unsupported",
+            f"{path} has a {type(tokenizer).__name__} without character offsets; save it as a "
+            "fast tokenizer (tokenizer.json)",
+        )
+    return tokenizer
+
+
+def _functional(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without what changes no activation, nested configurations included."""
+    return {
+        str(name): _functional(value) if isinstance(value, dict) else _plain(value)
+        for name, value in config.items()
+        if name not in _IDLE_CONFIG
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        # 10000 and 10000.0 are the same rope base, written by different versions.
+        return int(value) if value.is_integer() else str(value)
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def _tokenizer_digest(tokenizer: Any) -> str:
+    """What the tokenizer does: its compiled pipeline, without truncation and padding.
+
+    Taken from the loaded tokenizer rather than from its files, because the same tokenizer is
+    written in different files by different library versions.
+    """
+    pipeline = json.loads(tokenizer.backend_tokenizer.to_str())
+    pipeline.pop("truncation", None)
+    pipeline.pop("padding", None)
+    return sha256_bytes(json.dumps(pipeline, sort_keys=True).encode())
+
+
+def _context_length(config: Any, tokenizer: Any) -> int:
+    length = int(getattr(config, "max_position_embeddings", None) or 1 << 20)
+    if config.model_type in _OFFSET_POSITIONS:
+        length -= int(config.pad_token_id) + 1
+    # Tokenizers without a limit say 1e30.
+    limit = tokenizer.model_max_length
+    return min(length, int(limit)) if limit and limit < 1 << 30 else length
+
+
+_OFFSET_POSITIONS = frozenset({"roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "mpnet"})
+"""Families whose learned positions start behind the padding index (Liu et al. 2019)."""
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n", 1)[0][:300]
