@@ -24,6 +24,7 @@ from app.evaluations.tables import Evaluation, Shard
 
 OPEN = ("queued", "running")
 RETRYABLE = ("failed", "cancelled")
+STOPPED_ANSWERING = "stopped answering: it was killed, ran out of memory, or was cut off"
 _BACKOFF_SECONDS = 0.5
 
 

@@ -1,0 +1,152 @@
+"""The dispatcher: outbox → broker, and what has been dropped → back into the queue.
+
+One works at a time, the holder of an advisory lock; others stand by. It may die at any moment: what
+it published without recording it is published again, which is harmless.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+
+from psycopg import OperationalError as ConnectionLost
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError, TimeoutError
+
+from app.core.database import Database, make_engine
+from app.core.logging import get_logger
+from app.evaluations import outbox, snapshots, sweep
+from app.evaluations.broker import Broker, BrokerUnavailable
+from app.settings import Settings
+
+_LOCK = "SELECT pg_try_advisory_lock(hashtext('featuredrift-dispatcher'))"
+_BATCH = 500
+_SWEEP_SECONDS = 1.0
+_PURGE_SECONDS = 60.0
+_STANDBY_SECONDS = 1.0
+_LONGEST_BACKOFF = 5.0
+
+log = get_logger(__name__)
+
+
+def run_dispatcher(settings: Settings, stop: threading.Event) -> None:
+    """Dispatch until `stop` is set. Outlives restarts of Postgres and of Redis."""
+    database = Database(make_engine(settings, pool_size=2, application="dispatcher"))
+    backoff = settings.dispatch_interval
+    with Broker(settings) as broker:
+        while not stop.is_set():
+            try:
+                with database.engine.connect() as connection:
+                    connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+                    if connection.scalar(text(_LOCK)):
+                        backoff = settings.dispatch_interval
+                        _Dispatcher(settings, database, broker, stop).run(connection)
+                    else:
+                        stop.wait(_STANDBY_SECONDS)
+            except (DBAPIError, TimeoutError, ConnectionLost) as error:
+                log.warning("postgres unavailable", error=_first_line(error), retry_in=backoff)
+                database.dispose()
+                stop.wait(backoff)
+                backoff = min(2 * backoff, _LONGEST_BACKOFF)
+    database.dispose()
+
+
+class _Dispatcher:
+    """The lock holder's loop: publish, sweep, listen."""
+
+    def __init__(
+        self, settings: Settings, database: Database, broker: Broker, stop: threading.Event
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._broker = broker
+        self._stop = stop
+        self._backoff = 0.0
+        self._publish_at = 0.0
+        self._purge_at = 0.0
+
+    def run(self, connection: Connection) -> None:
+        """Dispatch until told to stop, or until Postgres goes away (an error of the driver's)."""
+        connection.execute(text(f"LISTEN {outbox.CHANNEL}"))
+        driver = connection.connection.driver_connection
+        if driver is None:
+            raise ConnectionLost("the connection was closed")
+        log.info("dispatching")
+        sweep_at = 0.0
+        while not self._stop.is_set():
+            if time.monotonic() >= self._publish_at:
+                self._guarded(self._publish)
+            if time.monotonic() >= sweep_at:
+                self._sweep()
+                self._guarded(self._remind)
+                sweep_at = time.monotonic() + _SWEEP_SECONDS
+            # Returns at the first notification: a commit reaches the broker within milliseconds.
+            for _ in driver.notifies(timeout=self._settings.dispatch_interval, stop_after=1):
+                pass
+
+    def _publish(self) -> None:
+        while not self._stop.is_set():
+            with self._database.unit_of_work() as session:
+                messages = outbox.due(session, _BATCH)
+            published = []
+            try:
+                for message_id, shard_id in messages:
+                    self._broker.publish(shard_id)
+                    published.append(message_id)
+            finally:
+                if published:
+                    with self._database.unit_of_work() as session:
+                        outbox.mark_published(session, published)
+            if len(messages) < _BATCH:
+                return
+
+    def _remind(self) -> None:
+        if self._broker.has_forgotten():
+            with self._database.unit_of_work() as session:
+                announced = outbox.announce_all_queued(session)
+            if announced:
+                log.warning("the broker was empty; queued shards announced again", shards=announced)
+
+    def _sweep(self) -> None:
+        settings, database = self._settings, self._database
+        with database.unit_of_work() as session:
+            requeued = sweep.requeue_lapsed(session, settings.max_attempts)
+        with database.unit_of_work() as session:
+            exhausted = sweep.exhausted(session, settings.max_attempts)
+        for shard_id in exhausted:
+            with database.unit_of_work() as session:
+                snapshots.fail_exhausted(session, shard_id, settings.max_attempts)
+        with database.unit_of_work() as session:
+            unneeded = snapshots.unneeded(session)
+        for snapshot_id in unneeded:
+            with database.unit_of_work() as session:
+                snapshots.release_unneeded(session, snapshot_id)
+        with database.unit_of_work() as session:
+            reannounced = sweep.reannounce_unclaimed(session, settings.republish_after)
+        if time.monotonic() >= self._purge_at:
+            with database.unit_of_work() as session:
+                outbox.purge_published(session)
+            self._purge_at = time.monotonic() + _PURGE_SECONDS
+        if requeued or exhausted or unneeded or reannounced:
+            log.info(
+                "swept",
+                leases_expired=len(requeued),
+                attempts_exhausted=len(exhausted),
+                snapshots_released=len(unneeded),
+                announced_again=len(reannounced),
+            )
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Do something with the broker; when it is away, try again after a growing pause."""
+        try:
+            work()
+            self._backoff = 0.0
+        except BrokerUnavailable as error:
+            self._backoff = min(
+                2 * self._backoff or self._settings.dispatch_interval, _LONGEST_BACKOFF
+            )
+            self._publish_at = time.monotonic() + self._backoff
+            log.warning("broker unavailable", error=_first_line(error), retry_in=self._backoff)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n", 1)[0][:300]

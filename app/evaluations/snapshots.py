@@ -1,0 +1,302 @@
+"""From planned snapshots to complete or failed ones, and what that means for evaluations.
+
+Everything here keeps the lock order of `ledger`: snapshots by key, evaluations by id, shards.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, delete, exists, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app.core.ids import new_id
+from app.evaluations import ledger
+from app.evaluations.ledger import OPEN, Claim, StaleAttempt
+from app.evaluations.tables import Evaluation, EvaluationSnapshot, Shard, Snapshot
+
+
+@dataclass(frozen=True)
+class SnapshotNeed:
+    """A snapshot that an evaluation needs, and how it would be captured if nobody has done so."""
+
+    role: str
+    key: str
+    checkpoint_id: UUID
+    inputs: dict[str, Any]
+    plan: dict[str, Any]
+    shards: Sequence[tuple[int, int]]
+    """The batches of each shard: first, and one past the last."""
+
+
+def plan_evaluation(
+    session: Session, claim: Claim, needs: Sequence[SnapshotNeed], *, vanished: Collection[str] = ()
+) -> None:
+    """Finish a plan shard: link the evaluation to its snapshots and enqueue what is missing.
+
+    Snapshots are found by key, so that two evaluations that need the same one compute it once. A
+    failed one is captured again. If all are complete, the comparison is enqueued at once.
+
+    Args:
+        vanished: keys of complete snapshots whose artifact is no longer in the store.
+
+    Raises:
+        StaleAttempt: the claim is lost; the transaction must be rolled back.
+    """
+    by_key = {need.key: need for need in sorted(needs, key=lambda need: need.key)}
+    snapshots = {key: _ensure(session, need) for key, need in by_key.items()}
+    if claim.evaluation_id is None:
+        raise ValueError(f"shard {claim.shard_id} is a plan without an evaluation")
+    evaluation = ledger.lock_evaluation(session, claim.evaluation_id)
+    ledger.finish(session, claim)
+    if evaluation.state not in OPEN:
+        raise StaleAttempt(f"evaluation {evaluation.id} is {evaluation.state}")
+    session.execute(
+        delete(EvaluationSnapshot).where(EvaluationSnapshot.evaluation_id == evaluation.id)
+    )
+    session.add_all(
+        EvaluationSnapshot(
+            evaluation_id=evaluation.id, role=need.role, snapshot_id=snapshots[need.key].id
+        )
+        for need in needs
+    )
+    for key, snapshot in snapshots.items():
+        _enqueue_missing(session, snapshot, by_key[key], lost=key in vanished)
+    evaluation.step = "capture"
+    session.flush()
+    _open_comparisons(session, [evaluation.id])
+
+
+def is_last_of_snapshot(session: Session, claim: Claim) -> bool:
+    """Finish a capture shard unless it is the snapshot's last unfinished one.
+
+    True says that it is the last: its worker still holds the claim, writes the manifest, and then
+    calls `complete_snapshot`. Should it die before, the shard is claimed again. The lock on the
+    snapshot makes exactly one of two simultaneous shards the last.
+
+    Raises:
+        StaleAttempt: the claim is lost.
+    """
+    snapshot = _lock_snapshot(session, claim.snapshot_id)
+    unfinished = session.scalar(
+        select(func.count()).where(
+            Shard.snapshot_id == snapshot.id, Shard.id != claim.shard_id, Shard.state != "succeeded"
+        )
+    )
+    if unfinished:
+        ledger.finish(session, claim)
+        return False
+    ledger.fence(session, claim, error=None)
+    return True
+
+
+def complete_snapshot(session: Session, claim: Claim, manifest: dict[str, Any]) -> None:
+    """Mark a snapshot complete and enqueue the comparisons that waited for nothing else.
+
+    Raises:
+        StaleAttempt: the claim is lost.
+    """
+    snapshot = _lock_snapshot(session, claim.snapshot_id)
+    waiting = _lock_waiting(session, snapshot.id)
+    ledger.finish(session, claim)
+    snapshot.state, snapshot.error, snapshot.manifest = "complete", None, manifest
+    snapshot.completed_at = func.clock_timestamp()
+    session.flush()
+    _open_comparisons(session, waiting)
+
+
+def fail_permanently(session: Session, claim: Claim, error: dict[str, str]) -> None:
+    """Fail the claimed shard, and with it every evaluation that needs it, with the reason.
+
+    Raises:
+        StaleAttempt: the claim is lost.
+    """
+    _fail(session, claim.shard_id, claim.attempt, Shard.state == "running", error)
+
+
+def fail_exhausted(session: Session, shard_id: UUID, max_attempts: int) -> bool:
+    """Fail a shard that nobody holds and that has no attempts left; False if it is not so."""
+    shard = session.get(Shard, shard_id, populate_existing=True)
+    if shard is None or shard.attempt < max_attempts:
+        return False
+    last = (shard.error or {}).get("detail", "no error was recorded")
+    if shard.state == "running":
+        last = f"worker {shard.worker} {ledger.STOPPED_ANSWERING}"
+    times = "once" if shard.attempt == 1 else f"{shard.attempt} times"
+    error = ledger.failure(
+        "attempts_exhausted",
+        f"{_describe(session, shard)} was tried {times} without finishing. Last: {last}",
+    )
+    try:
+        _fail(session, shard_id, shard.attempt, ledger.claimable(), error)
+    except StaleAttempt:
+        return False
+    return True
+
+
+def release_unneeded(session: Session, snapshot_id: UUID) -> None:
+    """Cancel a pending snapshot's open shards if no open evaluation needs it any more."""
+    snapshot = _lock_snapshot(session, snapshot_id)
+    if snapshot.state == "pending" and not session.scalar(
+        select(exists().where(*_open_links(snapshot.id)))
+    ):
+        ledger.cancel_shards(session, Shard.snapshot_id == snapshot.id)
+
+
+def unneeded(session: Session) -> list[UUID]:
+    """Pending snapshots with open shards that no open evaluation needs."""
+    return list(
+        session.scalars(
+            select(Snapshot.id)
+            .where(
+                Snapshot.state == "pending",
+                exists().where(Shard.snapshot_id == Snapshot.id, Shard.state.in_(OPEN)),
+                ~exists().where(
+                    EvaluationSnapshot.snapshot_id == Snapshot.id,
+                    Evaluation.id == EvaluationSnapshot.evaluation_id,
+                    Evaluation.state.in_(OPEN),
+                ),
+            )
+            .order_by(Snapshot.key)
+        )
+    )
+
+
+def _ensure(session: Session, need: SnapshotNeed) -> Snapshot:
+    session.execute(
+        insert(Snapshot)
+        .values(
+            id=new_id(),
+            key=need.key,
+            checkpoint_id=need.checkpoint_id,
+            inputs=need.inputs,
+            plan=need.plan,
+            state="pending",
+        )
+        .on_conflict_do_nothing(index_elements=[Snapshot.key])
+    )
+    return session.scalars(
+        select(Snapshot).where(Snapshot.key == need.key).with_for_update(key_share=True)
+    ).one()
+
+
+def _enqueue_missing(
+    session: Session, snapshot: Snapshot, need: SnapshotNeed, *, lost: bool
+) -> None:
+    """Open shards for what nobody has captured or is about to; their rows are always new ones."""
+    if snapshot.state == "complete" and not lost:
+        return
+    shards = session.scalars(select(Shard).where(Shard.snapshot_id == snapshot.id)).all()
+    if snapshot.state != "pending" or not shards:
+        session.execute(delete(Shard).where(Shard.snapshot_id == snapshot.id))
+        snapshot.state, snapshot.error, snapshot.manifest = "pending", None, None
+        snapshot.completed_at = None
+        snapshot.checkpoint_id, snapshot.plan = need.checkpoint_id, need.plan
+        ranges: dict[int, tuple[int | None, int | None]] = dict(enumerate(need.shards))
+    else:
+        again = [shard for shard in shards if shard.state in ledger.RETRYABLE]
+        session.execute(delete(Shard).where(Shard.id.in_([shard.id for shard in again])))
+        ranges = {shard.position: (shard.first_batch, shard.stop_batch) for shard in again}
+    session.flush()
+    for position, (first, stop) in sorted(ranges.items()):
+        ledger.open_shard(
+            session,
+            kind="capture",
+            snapshot_id=snapshot.id,
+            position=position,
+            first_batch=first,
+            stop_batch=stop,
+        )
+
+
+def _open_comparisons(session: Session, evaluation_ids: Sequence[UUID]) -> None:
+    """Enqueue the comparison of those locked evaluations all of whose snapshots are complete."""
+    ready = session.scalars(
+        select(Evaluation.id)
+        .where(
+            Evaluation.id.in_(evaluation_ids),
+            ~exists().where(
+                EvaluationSnapshot.evaluation_id == Evaluation.id,
+                Snapshot.id == EvaluationSnapshot.snapshot_id,
+                Snapshot.state != "complete",
+            ),
+            ~exists().where(Shard.evaluation_id == Evaluation.id, Shard.kind == "compare"),
+        )
+        .order_by(Evaluation.id)
+    ).all()
+    for evaluation_id in ready:
+        ledger.open_shard(session, kind="compare", evaluation_id=evaluation_id)
+    session.execute(update(Evaluation).where(Evaluation.id.in_(ready)).values(step="compare"))
+
+
+def _fail(
+    session: Session,
+    shard_id: UUID,
+    attempt: int,
+    where: ColumnElement[bool],
+    error: dict[str, str],
+) -> None:
+    shard = session.get_one(Shard, shard_id)
+    snapshot = None
+    if shard.snapshot_id is not None:
+        snapshot = _lock_snapshot(session, shard.snapshot_id)
+        affected = _lock_waiting(session, snapshot.id)
+    else:
+        assert shard.evaluation_id is not None  # noqa: S101 - the table's check "one_owner"
+        affected = [ledger.lock_evaluation(session, shard.evaluation_id).id]
+    touched = session.execute(
+        update(Shard)
+        .where(Shard.id == shard_id, Shard.attempt == attempt, where)
+        .values(
+            state="failed",
+            error=error,
+            lease_expires_at=None,
+            finished_at=func.clock_timestamp(),
+        )
+        .returning(Shard.id)
+    )
+    if touched.first() is None:
+        raise StaleAttempt(f"shard {shard_id}, attempt {attempt}")
+    if snapshot is not None:
+        snapshot.state, snapshot.error = "failed", error
+        session.flush()
+        ledger.cancel_shards(session, Shard.snapshot_id == snapshot.id)
+    ledger.end_evaluations(session, affected, state="failed", error=error)
+
+
+def _lock_snapshot(session: Session, snapshot_id: UUID | None) -> Snapshot:
+    return session.scalars(
+        select(Snapshot)
+        .where(Snapshot.id == snapshot_id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    ).one()
+
+
+def _lock_waiting(session: Session, snapshot_id: UUID) -> list[UUID]:
+    """Open evaluations that need the locked snapshot, locked."""
+    return list(
+        session.scalars(
+            select(Evaluation.id)
+            .where(exists().where(*_open_links(snapshot_id)), Evaluation.state.in_(OPEN))
+            .order_by(Evaluation.id)
+            .with_for_update(key_share=True)
+        )
+    )
+
+
+def _open_links(snapshot_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    return (
+        EvaluationSnapshot.snapshot_id == snapshot_id,
+        Evaluation.id == EvaluationSnapshot.evaluation_id,
+        Evaluation.state.in_(OPEN),
+    )
+
+
+def _describe(session: Session, shard: Shard) -> str:
+    if shard.snapshot_id is None:
+        return f"the {shard.kind} step"
+    total = session.scalar(select(func.count()).where(Shard.snapshot_id == shard.snapshot_id))
+    return f"capture shard {shard.position + 1} of {total}"

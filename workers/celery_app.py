@@ -1,0 +1,47 @@
+"""The worker process: `celery --app workers.celery_app worker`.
+
+The parent imports neither torch nor SAELens: threads of OpenMP do not survive a fork, and the child
+that inherits half of a pool hangs. Each child imports them when it starts.
+"""
+
+import os
+from typing import Any
+
+from celery.signals import setup_logging, worker_process_init
+
+from app.core.logging import configure_logging, get_logger
+from app.evaluations.broker import make_celery
+from app.settings import get_settings
+
+settings = get_settings()
+app = make_celery(settings)
+app.conf.update(
+    imports=["workers.tasks"],
+    worker_pool="prefork",
+    # Bounds what leaks in native libraries; a shard costs minutes, a new child seconds.
+    worker_max_tasks_per_child=500,
+    # A child imports torch and SAELens before it reports for work.
+    worker_proc_alive_timeout=180.0,
+    worker_send_task_events=False,
+    # Nobody inspects workers through the broker; Postgres knows who does what.
+    worker_enable_remote_control=False,
+)
+
+
+@setup_logging.connect
+def _set_up_logging(**_: Any) -> None:
+    configure_logging(settings.log_level)
+
+
+@worker_process_init.connect
+def _prepare_child(**_: Any) -> None:
+    # Read by OpenMP when torch is imported, and never again.
+    os.environ["OMP_NUM_THREADS"] = str(settings.threads)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    if not settings.allow_hub:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    try:
+        import workers.pipeline.run  # noqa: F401 - imported for its weight
+    except ImportError:
+        # The first task fails with the same error, in the ledger, where a person sees it.
+        get_logger(__name__).exception("the worker's libraries cannot be imported")

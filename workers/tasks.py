@@ -1,0 +1,14 @@
+"""Celery tasks: an id in, a call out."""
+
+from uuid import UUID
+
+from app.evaluations.broker import RUN_SHARD
+from workers.celery_app import app
+
+
+@app.task(name=RUN_SHARD)
+def run_shard(shard_id: str) -> None:
+    """Claim a shard and work on it, if there is still something to do."""
+    from workers.pipeline.run import run_shard
+
+    run_shard(UUID(shard_id))
