@@ -1,0 +1,34 @@
+"""The snapshot artifact: write shards, merge them, read them back."""
+
+from workers.snapshots.format import (
+    FORMAT,
+    OUTLIER,
+    SPECIAL,
+    Column,
+    Columns,
+    Manifest,
+    Shard,
+    ShardContent,
+    snapshot_key,
+)
+from workers.snapshots.reader import SnapshotReader, TokenBlock
+from workers.snapshots.writer import HealthParts, MergeHealth, finish, shard_exists, write_shard
+
+__all__ = [
+    "FORMAT",
+    "OUTLIER",
+    "SPECIAL",
+    "Column",
+    "Columns",
+    "HealthParts",
+    "Manifest",
+    "MergeHealth",
+    "Shard",
+    "ShardContent",
+    "SnapshotReader",
+    "TokenBlock",
+    "finish",
+    "shard_exists",
+    "snapshot_key",
+    "write_shard",
+]

@@ -1,0 +1,216 @@
+"""Estimands as ratios of sums, with delete-one-cluster jackknife variances in closed form.
+
+Each estimand is estimated on a working scale where its distribution is closest to normal, and
+mapped back: rate, magnitude and scale are logarithms already; identity of sparse features works on
+the logit, identity of dense features on Fisher's z (Lin 1989). Half counts keep logarithms finite
+(Haldane 1956; Anscombe 1956).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.drift.policy import Estimand
+from workers.drift.sums import PairedSums
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """One estimand of some features; all arrays are [features].
+
+    NaN in `point` says that the data cannot tell (no token where both sides are on, no spread).
+    """
+
+    effect: Array
+    """The estimate in the estimand's own units."""
+    point: Array
+    """The estimate on the working scale."""
+    variance: Array
+    """Jackknife variance of `point`."""
+    unit: Array
+    """Variance of `point` if tokens were independent, up to a factor that features share.
+
+    `variance / unit` is what features have in common (a design effect; Kish 1965) and what is
+    shrunk between them.
+    """
+    extra: Array
+    """Variance that counts too small for the jackknife still owe; vanishes as counts grow."""
+    df: Array
+    """Degrees of freedom of `variance`."""
+    identical: NDArray[np.bool_]
+    """Both sides have the same value at every token: the effect is 0 and has no error."""
+    at_bound: NDArray[np.bool_]
+    """No token contradicts an effect of 0, so that the interval starts there."""
+
+    @staticmethod
+    def concatenate(parts: list["Estimates"]) -> "Estimates":
+        """Features one after another."""
+        return Estimates(
+            *(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Estimates))
+        )
+
+
+def sparse_estimates(sums: PairedSums) -> dict[Estimand, Estimates]:
+    """Rate, magnitude and identity of sparse features.
+
+    rate = log[(N₁₁+N₀₁+½)/(N₁₁+N₁₀+½)], magnitude = log(Σb/Σa) over tokens where both are on,
+    identity = 1 − N₁₁/(N₁₁+N₁₀+N₀₁), with interval and tests on log[(N₁₀+N₀₁+½)/(N₁₁+½)].
+    """
+    n11, n10, n01 = (x.astype(np.float64) for x in (sums.both, sums.only_a, sums.only_b))
+    t11, t10, t01 = n11.sum(0), n10.sum(0), n01.sum(0)
+    same = _identical(sums)
+    discordant, active = t10 + t01, t11 + t10 + t01
+    na, nb = t11 + t10 + 0.5, t11 + t01 + 0.5
+
+    rate, rate_variance = _jackknife(
+        lambda x, y, z: np.log((x + z + 0.5) / (x + y + 0.5)), (n11, n10, n01)
+    )
+    # Without a discordant token the jackknife sees no variance, but one may be just around the
+    # corner: that one's variance is owed, and less so the more discordant tokens were seen.
+    rate_extra = 1 / (na * nb * (1 + discordant))
+    cluster_sizes = n11 + n10 + n01
+    df = effective_clusters(cluster_sizes) - 1
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        magnitude, magnitude_variance = _jackknife(
+            lambda x, y: np.log(y / x), (sums.co_a, sums.co_b)
+        )
+        magnitude = np.where((sums.co_a.sum(0) > 0) & (sums.co_b.sum(0) > 0), magnitude, np.nan)
+        identity = np.where(active > 0, discordant / active, np.nan)
+    logit, logit_variance = _jackknife(lambda x, y: np.log((y + 0.5) / (x + 0.5)), (n11, n10 + n01))
+    logit = np.where(active > 0, logit, np.nan)
+    rate = np.where(active > 0, rate, np.nan)
+    no = np.zeros_like(same)
+    return {
+        "rate": Estimates(
+            rate, rate, rate_variance, (discordant + 1) / (na * nb), rate_extra, df, same, no
+        ),
+        "magnitude": Estimates(
+            magnitude,
+            magnitude,
+            magnitude_variance,
+            1 / np.maximum(t11, 1),
+            np.zeros_like(rate),
+            effective_clusters(n11) - 1,
+            same,
+            no,
+        ),
+        "identity_sparse": Estimates(
+            identity,
+            logit,
+            logit_variance,
+            1 / (discordant + 0.5) + 1 / (t11 + 0.5),
+            1 / (1 + discordant) ** 2 + 1 / (1 + t11) ** 2,
+            df,
+            same,
+            discordant == 0,
+        ),
+    }
+
+
+def dense_estimates(sums: PairedSums) -> dict[Estimand, Estimates]:
+    """Shift, scale and identity of dense features.
+
+    shift = (b̄−ā)/s_a, scale = log(s_b/s_a), identity = 1 − 2s_ab/(s_a²+s_b²+(b̄−ā)²), which is one
+    minus Lin's concordance (Lin 1989); moments divide by n.
+    """
+    n = sums.tokens.astype(np.float64)[:, None]
+    parts = (n, sums.sum_a, sums.sum_b, sums.sum_aa, sums.sum_bb, sums.sum_ab)
+    same = _identical(sums)
+    sizes = np.broadcast_to(n, sums.sum_a.shape)
+    df = effective_clusters(sizes) - 1
+    unit = 1 / np.maximum(sizes.sum(0), 1)
+    none, no = np.zeros_like(unit), np.zeros_like(same)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shift, shift_variance = _jackknife(_shift, parts)
+        scale, scale_variance = _jackknife(_scale, parts)
+        z, z_variance = _jackknife(_discordance, parts)
+    shift, scale, z = (np.where(np.isfinite(x), x, np.nan) for x in (shift, scale, z))
+    return {
+        "shift": Estimates(shift, shift, shift_variance, unit, none, df, same, no),
+        "scale": Estimates(scale, scale, scale_variance, unit, none, df, same, no),
+        "identity_dense": Estimates(1 + np.tanh(z), z, z_variance, unit, none, df, same, no),
+    }
+
+
+def effective_clusters(sizes: Array) -> Array:
+    """(Σm)²/Σm²: how many clusters of equal size would tell as much (Kish 1965).
+
+    A sum over clusters whose variance is proportional to their size has, by Satterthwaite's
+    approximation, this many degrees of freedom, not the number of clusters (Carter, Schnepel and
+    Steigerwald 2017). Equal sizes give the number of active clusters.
+
+    Args:
+        sizes: [clusters, features] tokens that matter for the estimand.
+    """
+    total, squares = sizes.sum(0), (sizes * sizes).sum(0)
+    return np.divide(total * total, squares, out=np.zeros_like(total), where=squares > 0)
+
+
+def _jackknife(statistic: Callable[..., Array], parts: tuple[Array, ...]) -> tuple[Array, Array]:
+    """A function of sums, and its delete-one-cluster jackknife variance (Miller 1974).
+
+    Centred at the full estimate, so that clusters without weight contribute exactly nothing.
+
+    Args:
+        parts: arrays [clusters, features] (or [clusters, 1]) that the statistic takes summed.
+
+    Returns:
+        Two arrays [features]; the variance is infinite where one cluster carries everything.
+    """
+    totals = [x.sum(0) for x in parts]
+    point = statistic(*totals)
+    weight = np.zeros((parts[0].shape[0], len(point)), bool)
+    for x in parts:
+        weight |= x != 0
+    clusters = weight.sum(0)
+    deviation = np.where(
+        weight, statistic(*(t - x for t, x in zip(totals, parts, strict=True))) - point, 0.0
+    )
+    variance = (clusters - 1) / np.maximum(clusters, 1) * (deviation**2).sum(0)
+    usable = (clusters > 1) & np.isfinite(variance)
+    return point, np.where(usable, variance, np.inf)
+
+
+def _moments(
+    n: Array, a: Array, b: Array, aa: Array, bb: Array, ab: Array
+) -> tuple[Array, Array, Array, Array]:
+    mean_a, mean_b = a / n, b / n
+    # Cancellation can leave a variance of a constant just below 0.
+    return (
+        mean_b - mean_a,
+        np.maximum(aa / n - mean_a**2, 0),
+        np.maximum(bb / n - mean_b**2, 0),
+        ab / n - mean_a * mean_b,
+    )
+
+
+def _shift(*sums: Array) -> Array:
+    difference, variance_a, _, _ = _moments(*sums)
+    return difference / np.sqrt(variance_a)
+
+
+def _scale(*sums: Array) -> Array:
+    _, variance_a, variance_b, _ = _moments(*sums)
+    return 0.5 * np.log(variance_b / variance_a)
+
+
+def _discordance(*sums: Array) -> Array:
+    """−atanh(CCC), which grows with 1 − CCC; kept finite where rounding gives a CCC of 1."""
+    difference, variance_a, variance_b, covariance = _moments(*sums)
+    concordance = 2 * covariance / (variance_a + variance_b + difference**2)
+    return -np.arctanh(np.clip(concordance, -1 + 1e-15, 1 - 1e-15))
+
+
+def _identical(sums: PairedSums) -> NDArray[np.bool_]:
+    """Σ(a−b)² = 0 in every cluster, and the same tokens on."""
+    return (
+        (sums.sum_aa == sums.sum_ab).all(0)
+        & (sums.sum_bb == sums.sum_ab).all(0)
+        & (sums.only_a == 0).all(0)
+        & (sums.only_b == 0).all(0)
+    )

@@ -1,0 +1,124 @@
+"""From an estimate and its variance to an interval and the two tests against a margin."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from workers.drift.estimands import Estimates
+from workers.drift.policy import Estimand, Policy
+from workers.drift.shrinkage import shrink
+
+Array = NDArray[np.float64]
+
+ONE_SIDED: frozenset[Estimand] = frozenset({"identity_sparse", "identity_dense"})
+"""Estimands that cannot be negative: their null interval has an upper end only."""
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What is known of one estimand for some features; all arrays are [features].
+
+    NaN in `effect` says that the estimand does not apply or the data cannot tell.
+    """
+
+    effect: Array
+    lower: Array
+    upper: Array
+    se: Array
+    """Standard error in the effect's units."""
+    df: Array
+    margin: Array
+    from_floor: NDArray[np.bool_]
+    """Whether the noise floor set the margin."""
+    p_drifted: Array
+    """Of the null hypothesis that the effect lies within the margin; 1 where nothing is known."""
+    p_stable: Array
+    """Of the null hypothesis that it lies outside (two one-sided tests; Schuirmann 1987)."""
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Where there is an estimate to test."""
+        return np.isfinite(self.effect)
+
+
+def infer(
+    estimand: Estimand, estimates: Estimates, policy: Policy, stratum: NDArray[np.intp]
+) -> Inference:
+    """Interval (confidence 1 − alpha), p_drifted and p_stable of one estimand.
+
+    Variances are shrunk between the features given, stratum by stratum; t reference throughout.
+
+    Args:
+        estimates: of all features of the comparison that the estimand applies to.
+        stratum: [features] from `firing_stratum`.
+    """
+    margin, from_floor = policy.margins(estimand, stratum)
+    same = estimates.identical
+    known = np.isfinite(estimates.point) & np.isfinite(estimates.variance) & ~same
+    # Features that cannot be told, or are the same bit for bit, say nothing about others.
+    deff = np.where(known, estimates.variance / estimates.unit, np.inf)
+    shrunk, df = shrink(deff, estimates.df, stratum)
+    df = np.maximum(df, 1.0)
+    variance = np.where(known, shrunk, 0.0) * estimates.unit + estimates.extra
+    se = np.sqrt(variance)
+    point = np.where(known, estimates.point, 0.0)
+
+    reach = stats.t.ppf(1 - policy.alpha / 2, df) * se
+    lower, upper = _effect(estimand, point - reach), _effect(estimand, point + reach)
+    lower = np.where(estimates.at_bound, 0.0, lower)
+    high = _working(estimand, margin)
+    low = np.full_like(high, -np.inf) if estimand in ONE_SIDED else -high
+    p_drifted = stats.t.sf(_ratio(np.maximum(point - high, low - point), se), df)
+    p_stable = stats.t.sf(_ratio(np.minimum(high - point, point - low), se), df)
+
+    missing = ~known & ~same
+    nan = np.where(missing, np.nan, 0.0)
+    return Inference(
+        effect=np.where(same, 0.0, estimates.effect) + nan,
+        lower=np.where(same, 0.0, lower) + nan,
+        upper=np.where(same, 0.0, upper) + nan,
+        se=np.where(same, 0.0, se * _slope(estimand, point)) + nan,
+        df=df,
+        margin=margin,
+        from_floor=from_floor,
+        p_drifted=np.where(same | missing, 1.0, p_drifted),
+        p_stable=np.where(same, 0.0, np.where(missing, 1.0, p_stable)),
+    )
+
+
+def _ratio(difference: Array, se: Array) -> Array:
+    """difference / se, where an estimate without error is infinitely far from what it is not."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(difference == 0, 0.0, difference / se)
+
+
+def _effect(estimand: Estimand, point: Array) -> Array:
+    """From the working scale to the effect's units."""
+    if estimand == "identity_sparse":
+        return np.exp(-np.logaddexp(0, -point))
+    if estimand == "identity_dense":
+        return 1 + np.tanh(point)
+    return point
+
+
+def _working(estimand: Estimand, effect: Array) -> Array:
+    """From the effect's units to the working scale."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if estimand == "identity_sparse":
+            # A noise floor at or above 1 means that no identity effect can count.
+            return np.where(effect < 1, np.log(effect / (1 - effect)), np.inf)
+        if estimand == "identity_dense":
+            return np.where(effect < 2, np.arctanh(effect - 1), np.inf)
+        return effect
+
+
+def _slope(estimand: Estimand, point: Array) -> Array:
+    """Derivative of the effect by the working scale, for the delta method."""
+    if estimand == "identity_sparse":
+        share = _effect(estimand, point)
+        return share * (1 - share)
+    if estimand == "identity_dense":
+        return 1 - np.tanh(point) ** 2
+    return np.ones_like(point)

@@ -1,0 +1,176 @@
+"""Reading a finished snapshot: ranges of tokens, across shard boundaries, from mapped files."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, vstack
+
+from app.core.artifacts import ArtifactStore
+from app.core.digests import sha256_file
+from workers.errors import EvaluationError
+from workers.snapshots.format import Columns, Float32, Int32, Manifest, UInt8, folder
+from workers.snapshots.tensors import open_tensors
+
+
+@dataclass(frozen=True)
+class TokenBlock:
+    """Consecutive tokens of a snapshot: T tokens, S sparse and D dense features."""
+
+    document: Int32
+    start: Int32
+    end: Int32
+    flags: UInt8
+    sparse: csr_array
+    """[T, S] float32."""
+    dense: Float32
+    """[T, D]."""
+
+    def __len__(self) -> int:
+        return len(self.document)
+
+
+class SnapshotReader:
+    """One finished snapshot. A shard's digest is checked when it is first read.
+
+    Raises:
+        EvaluationError: there is no manifest (the snapshot was never finished), or it is damaged.
+    """
+
+    def __init__(self, store: ArtifactStore, key: str) -> None:
+        self._store = store
+        self._key = key
+        self._shards: dict[int, dict[str, NDArray[Any]]] = {}
+        name = f"{folder(key)}/manifest.json"
+        try:
+            self.manifest = Manifest.from_json(json.loads(store.read_bytes(name)))
+        except FileNotFoundError:
+            raise EvaluationError(
+                "snapshot_missing",
+                f"snapshot {key[:12]} has no manifest: it was never finished; capture it again",
+            ) from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise EvaluationError(
+                "snapshot_corrupt",
+                f"{name} is no readable manifest ({error}); delete the snapshot's folder and "
+                "capture it again",
+            ) from error
+        if self.manifest.key != key:
+            raise EvaluationError(
+                "snapshot_corrupt",
+                f"{name} belongs to snapshot {self.manifest.key[:12]}; delete the folder and "
+                "capture it again",
+            )
+        self._first = np.cumsum([0, *(shard.tokens for shard in self.manifest.shards)])
+
+    @property
+    def columns(self) -> Columns:
+        """The features in the order of the columns."""
+        return self.manifest.columns
+
+    @property
+    def tokens(self) -> int:
+        """All tokens, special ones included."""
+        return self.manifest.tokens
+
+    def read(
+        self, token_start: int, token_stop: int, sparse_columns: slice | None = None
+    ) -> TokenBlock:
+        """Tokens `token_start` to `token_stop`, and of the sparse features only some columns.
+
+        Views of the mapped file where the range lies in one shard, copies where it does not.
+
+        Raises:
+            EvaluationError: a shard is missing or its bytes are not those of the manifest.
+        """
+        pieces = []
+        for position, shard in enumerate(self.manifest.shards):
+            first = int(self._first[position])
+            lo, hi = max(token_start - first, 0), min(token_stop - first, shard.tokens)
+            if lo < hi:
+                pieces.append(self._piece(position, lo, hi, sparse_columns))
+        if not pieces:
+            return self._empty(sparse_columns)
+        if len(pieces) == 1:
+            return pieces[0]
+        return TokenBlock(
+            np.concatenate([p.document for p in pieces]),
+            np.concatenate([p.start for p in pieces]),
+            np.concatenate([p.end for p in pieces]),
+            np.concatenate([p.flags for p in pieces]),
+            vstack([p.sparse for p in pieces], format="csr"),
+            np.concatenate([p.dense for p in pieces]),
+        )
+
+    def blocks(
+        self, tokens: int, sparse_columns: slice | None = None
+    ) -> Iterator[tuple[int, TokenBlock]]:
+        """The whole snapshot in blocks of at most `tokens` tokens, each with its first token."""
+        for start in range(0, self.tokens, tokens):
+            yield start, self.read(start, min(start + tokens, self.tokens), sparse_columns)
+
+    def token_range(self, first_batch: int, stop_batch: int) -> tuple[int, int]:
+        """The tokens of whole shards that hold the batches `first_batch` to `stop_batch`.
+
+        Raises:
+            ValueError: no run of shards starts and stops at those batches.
+        """
+        for i, first in enumerate(self.manifest.shards):
+            for j, last in enumerate(self.manifest.shards[i:], i):
+                if (first.first_batch, last.stop_batch) == (first_batch, stop_batch):
+                    return int(self._first[i]), int(self._first[j + 1])
+        raise ValueError(f"no shards cover exactly the batches {first_batch} to {stop_batch}")
+
+    def _piece(self, position: int, lo: int, hi: int, columns: slice | None) -> TokenBlock:
+        shard = self._open(position)
+        indptr = shard["sparse.indptr"][lo : hi + 1]
+        begin, end = int(indptr[0]), int(indptr[-1])
+        # int32 rows beside int32 columns: scipy would otherwise copy the columns to int64.
+        rows = (indptr - begin).astype(np.int32 if end - begin < 2**31 else np.int64)
+        sparse = csr_array(
+            (shard["sparse.values"][begin:end], shard["sparse.indices"][begin:end], rows),
+            shape=(hi - lo, len(self.columns.sparse)),
+        )
+        if columns is not None:
+            sparse = sparse[:, columns]
+        return TokenBlock(
+            shard["document"][lo:hi],
+            shard["start"][lo:hi],
+            shard["end"][lo:hi],
+            shard["flags"][lo:hi],
+            sparse,
+            shard["dense.values"][lo:hi],
+        )
+
+    def _open(self, position: int) -> dict[str, NDArray[Any]]:
+        if position not in self._shards:
+            shard = self.manifest.shards[position]
+            name = f"{folder(self._key)}/{shard.file}"
+            again = "delete the snapshot's folder and capture it again"
+            try:
+                path = self._store.local_path(name)
+            except FileNotFoundError:
+                raise EvaluationError("snapshot_corrupt", f"{name} is missing; {again}") from None
+            if sha256_file(path) != shard.sha256:
+                raise EvaluationError(
+                    "snapshot_corrupt",
+                    f"{name} is damaged: its SHA-256 is not the manifest's {shard.sha256[:12]}…; "
+                    f"{again}",
+                )
+            self._shards[position] = open_tensors(path)
+        return self._shards[position]
+
+    def _empty(self, columns: slice | None) -> TokenBlock:
+        width = len(self.columns.sparse[columns] if columns else self.columns.sparse)
+        integers = np.zeros(0, np.int32)
+        return TokenBlock(
+            integers,
+            integers,
+            integers,
+            np.zeros(0, np.uint8),
+            csr_array(np.zeros((0, width), np.float32)),
+            np.zeros((0, len(self.columns.dense)), np.float32),
+        )
