@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -62,7 +61,7 @@ class Child:
             return f"was killed by {signal.Signals(-code).name}"
         return f"exited with code {code}"
 
-    def end(self, hurry: threading.Event | None = None) -> None:
+    def end(self, hurry: Callable[[], bool] | None = None) -> None:
         """Stop signal, a bounded wait, then SIGKILL to everything left of its group."""
         end_group(
             self.pid,
@@ -113,7 +112,7 @@ def end_group(
     alive: Callable[[], bool],
     stop_signal: signal.Signals,
     grace: float,
-    hurry: threading.Event | None = None,
+    hurry: Callable[[], bool] | None = None,
 ) -> None:
     """Ask the leader of a group to end, wait at most `grace` seconds, then kill the group.
 
@@ -123,7 +122,7 @@ def end_group(
     if alive():
         _send(os.kill, pid, stop_signal)
         deadline = time.monotonic() + grace
-        while alive() and time.monotonic() < deadline and not (hurry and hurry.is_set()):
+        while alive() and time.monotonic() < deadline and not (hurry and hurry()):
             time.sleep(_POLL)
     _send(os.killpg, pid, signal.SIGKILL)
     deadline = time.monotonic() + 10.0

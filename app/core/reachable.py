@@ -1,0 +1,88 @@
+"""Is what a process needs there? Asked once at its start, answered in one clear line."""
+
+import ipaddress
+import socket
+
+import redis
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from app.core.database import make_engine
+from app.core.migrate import current_and_head
+from app.settings import Settings, redact
+
+
+class StartError(Exception):
+    """A process cannot start; the message says why and what to do."""
+
+
+def require_postgres(settings: Settings, *, migrated: bool = True) -> None:
+    """Check that Postgres answers and, unless told otherwise, that its schema is this release's.
+
+    Raises:
+        StartError: with the URL, without its password, and what to do.
+    """
+    engine = make_engine(settings, pool_size=1, application="start")
+    try:
+        current, head = _revisions(engine, settings)
+    finally:
+        engine.dispose()
+    if migrated and current != head:
+        raise StartError(
+            f"The database {redact(settings.database_url)} is at revision {current or '(empty)'}, "
+            f"this release needs {head}. Run `featuredrift migrate`."
+        )
+
+
+def require_redis(settings: Settings) -> None:
+    """Check that the broker answers.
+
+    Raises:
+        StartError: with the URL, without its password, and what to do.
+    """
+    url = settings.redis_url
+    # Celery and redis-py spell the same socket URL differently.
+    if url.startswith("redis+socket://"):
+        path, _, query = url.removeprefix("redis+socket://").partition("?")
+        database = query.partition("virtual_host=")[2].partition("&")[0] or "0"
+        url = f"unix://{path}?db={database}"
+    try:
+        with redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=5) as client:
+            client.ping()
+    except (redis.exceptions.RedisError, ValueError, OSError) as error:
+        raise StartError(
+            f"Redis at {redact(settings.redis_url)} does not answer: {_first_line(error)}. Start "
+            "it, or set REDIS_URL to one that runs."
+        ) from error
+
+
+def require_loopback(host: str) -> None:
+    """Check that a server without API keys would be reachable from this machine only.
+
+    Raises:
+        StartError: the address is reachable from other machines.
+    """
+    try:
+        addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
+    except OSError as error:
+        raise StartError(f"The host {host!r} cannot be resolved: {error}.") from error
+    if not all(ipaddress.ip_address(address).is_loopback for address in addresses):
+        raise StartError(
+            f"Refusing to listen on {host}: it is reachable from other machines, and there are no "
+            "API keys. Listen on 127.0.0.1, and put a proxy that authenticates in front of it."
+        )
+
+
+def _revisions(engine: Engine, settings: Settings) -> tuple[str | None, str | None]:
+    try:
+        return current_and_head(engine)
+    except OperationalError as error:
+        raise StartError(
+            f"Postgres at {redact(settings.database_url)} does not answer: "
+            f"{_first_line(error.orig or error)}. Start it, or set DATABASE_URL to one that runs."
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
