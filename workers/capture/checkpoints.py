@@ -15,21 +15,9 @@ from workers.errors import EvaluationError
 # Entries of a config that change no activation at inference: names, provenance, training, heads,
 # generation. Everything else is part of what the checkpoint computes.
 _IDLE_CONFIG = frozenset(
-    "_name_or_path architectures transformers_version torch_dtype dtype use_cache return_dict "
-    "output_attentions output_hidden_states attn_implementation _attn_implementation "
-    "_attn_implementation_internal _attn_implementation_autoset problem_type "
-    "id2label label2id num_labels finetuning_task task_specific_params bos_token_id eos_token_id "
-    "sep_token_id decoder_start_token_id tie_word_embeddings initializer_range classifier_dropout "
-    "attention_dropout hidden_dropout hidden_dropout_prob attention_probs_dropout_prob resid_pdrop "
-    "embd_pdrop attn_pdrop gradient_checkpointing is_encoder_decoder tokenizer_class prefix "
-    "chunk_size_feed_forward final_logit_softcapping pretraining_tp "
-    "summary_type summary_use_proj summary_activation summary_first_dropout "
-    "summary_proj_to_labels".split()
+    ["_name_or_path", "architectures", "transformers_version", "torch_dtype", "dtype", "use_cache", "return_dict", "output_attentions", "output_hidden_states", "attn_implementation", "_attn_implementation", "_attn_implementation_internal", "_attn_implementation_autoset", "problem_type", "id2label", "label2id", "num_labels", "finetuning_task", "task_specific_params", "bos_token_id", "eos_token_id", "sep_token_id", "decoder_start_token_id", "tie_word_embeddings", "initializer_range", "classifier_dropout", "attention_dropout", "hidden_dropout", "hidden_dropout_prob", "attention_probs_dropout_prob", "resid_pdrop", "embd_pdrop", "attn_pdrop", "gradient_checkpointing", "is_encoder_decoder", "tokenizer_class", "prefix", "chunk_size_feed_forward", "final_logit_softcapping", "pretraining_tp", "summary_type", "summary_use_proj", "summary_activation", "summary_first_dropout", "summary_proj_to_labels"]
 )
-_ADAPTER_FUNCTION = (
-    "peft_type r lora_alpha use_rslora use_dora target_modules rank_pattern alpha_pattern bias "
-    "fan_in_fan_out layers_to_transform layers_pattern modules_to_save task_type"
-).split()
+_ADAPTER_FUNCTION = ["peft_type", "r", "lora_alpha", "use_rslora", "use_dora", "target_modules", "rank_pattern", "alpha_pattern", "bias", "fan_in_fan_out", "layers_to_transform", "layers_pattern", "modules_to_save", "task_type"]
 
 
 @dataclass(frozen=True)
