@@ -36,6 +36,8 @@ def _sentence(row: FeatureVerdict, confidence: float) -> str:
         )
     if lead is None or row.estimand is None:
         return f"No effect could be estimated from {documents}: the values have no spread."
+    if row.verdict == "stable" and all(e.effect == 0 and e.se == 0 for e in row.estimates.values()):
+        return f"Equals the baseline bit for bit on all {row.n_tokens} tokens ({documents})."
     effect = describe(row.estimand, lead, confidence)
     if row.verdict == "drifted":
         return f"{effect}, beyond the margin ({documents}, q = {_p(row.q_drifted)})."

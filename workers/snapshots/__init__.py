@@ -11,7 +11,7 @@ from workers.snapshots.format import (
     ShardContent,
     snapshot_key,
 )
-from workers.snapshots.reader import SnapshotReader, TokenBlock
+from workers.snapshots.reader import Positions, SnapshotReader, TokenBlock
 from workers.snapshots.writer import HealthParts, MergeHealth, finish, shard_exists, write_shard
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "HealthParts",
     "Manifest",
     "MergeHealth",
+    "Positions",
     "Shard",
     "ShardContent",
     "SnapshotReader",

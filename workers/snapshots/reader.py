@@ -1,7 +1,6 @@
 """Reading a finished snapshot: ranges of tokens, across shard boundaries, from mapped files."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,16 @@ from app.core.digests import sha256_file
 from workers.errors import EvaluationError
 from workers.snapshots.format import Columns, Float32, Int32, Manifest, UInt8, folder
 from workers.snapshots.tensors import open_tensors
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Where the tokens of a snapshot stand in the corpus; all arrays are [tokens]."""
+
+    document: Int32
+    start: Int32
+    end: Int32
+    flags: UInt8
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,9 @@ class SnapshotReader:
 
         Views of the mapped file where the range lies in one shard, copies where it does not.
 
+        Args:
+            sparse_columns: a range of the sparse features, step 1; None for all.
+
         Raises:
             EvaluationError: a shard is missing or its bytes are not those of the manifest.
         """
@@ -105,12 +117,23 @@ class SnapshotReader:
             np.concatenate([p.dense for p in pieces]),
         )
 
-    def blocks(
-        self, tokens: int, sparse_columns: slice | None = None
-    ) -> Iterator[tuple[int, TokenBlock]]:
-        """The whole snapshot in blocks of at most `tokens` tokens, each with its first token."""
-        for start in range(0, self.tokens, tokens):
-            yield start, self.read(start, min(start + tokens, self.tokens), sparse_columns)
+    def positions(self) -> Positions:
+        """Where all tokens stand; 13 bytes a token are copied.
+
+        Raises:
+            EvaluationError: a shard is missing or its bytes are not those of the manifest.
+        """
+        shards = [self._open(i) for i in range(len(self.manifest.shards))]
+
+        def gather(name: str, dtype: type) -> NDArray[Any]:
+            return np.concatenate([np.zeros(0, dtype), *(shard[name] for shard in shards)])
+
+        return Positions(
+            gather("document", np.int32),
+            gather("start", np.int32),
+            gather("end", np.int32),
+            gather("flags", np.uint8),
+        )
 
     def token_range(self, first_batch: int, stop_batch: int) -> tuple[int, int]:
         """The tokens of whole shards that hold the batches `first_batch` to `stop_batch`.
@@ -135,7 +158,11 @@ class SnapshotReader:
             shape=(hi - lo, len(self.columns.sparse)),
         )
         if columns is not None:
-            sparse = sparse[:, columns]
+            lo_column, hi_column, _ = columns.indices(sparse.shape[1])
+            if hi_column <= lo_column:
+                sparse = csr_array(np.zeros((hi - lo, 0), np.float32))
+            elif hi_column - lo_column < sparse.shape[1]:
+                sparse = sparse[:, lo_column:hi_column]
         return TokenBlock(
             shard["document"][lo:hi],
             shard["start"][lo:hi],

@@ -1,0 +1,170 @@
+"""A comparison: two snapshots in, a verdict on every feature out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.comparison.checks import check_comparable, fvu_gate
+from workers.comparison.concepts import concept_evidence
+from workers.comparison.corpus import CorpusLabels
+from workers.comparison.pairing import NotComparableError, Pairs, TokenPairs
+from workers.comparison.stream import MEMORY_BYTES, dense_totals, sparse_blocks
+from workers.comparison.words import WordPairs
+from workers.drift.activity import Activity, count_activity
+from workers.drift.estimands import Estimates, dense_estimates, sparse_estimates
+from workers.drift.ladder import Blocked, judge
+from workers.drift.policy import Estimand, Policy
+from workers.drift.sums import PairedSums
+from workers.drift.verdicts import Summary, VerdictTable, summarise
+from workers.snapshots import Columns, SnapshotReader
+
+_JACKKNIFE_BYTES = 8 << 20
+"""One array of clusters × features of the jackknife, which needs about ten of them."""
+
+Found = Mapping[Estimand, tuple[NDArray[np.intp], Estimates]]
+
+
+@dataclass(frozen=True)
+class ComparisonResult:
+    """The verdicts of one comparison."""
+
+    verdicts: VerdictTable
+    summary: Summary
+    notes: tuple[str, ...]
+    """What a reader must know beside the verdicts, one sentence each."""
+    invalid_reason: str | None
+    """Why the snapshots cannot be compared; None if they can."""
+    tokens: int
+    """Tokens (or words) that counted."""
+    special_tokens: int
+    outlier_tokens: int
+
+
+def compare_snapshots(
+    baseline: SnapshotReader,
+    candidate: SnapshotReader,
+    documents: CorpusLabels,
+    policy: Policy,
+    *,
+    concepts: Mapping[str, str] | None = None,
+    dictionaries: Mapping[str, str] | None = None,
+    blocked: Mapping[str, Blocked] | None = None,
+    numerics_may_differ: bool = False,
+    memory_bytes: int = MEMORY_BYTES,
+) -> ComparisonResult:
+    """Judge every feature of two snapshots.
+
+    Snapshots that cannot be compared are no error: all verdicts are `invalid`, with the reason.
+
+    Args:
+        documents: clusters, labels, and texts where the tokenizers differ.
+        concepts: the concept of each feature that has one.
+        dictionaries: the dictionary of each feature that reads one, for the FVU gate.
+        blocked: verdicts that a control has already given.
+        numerics_may_differ: for a numerics control.
+        memory_bytes: bound of the sums held at once; a smaller one costs more passes.
+
+    Raises:
+        EvaluationError: a snapshot is damaged.
+    """
+    columns = baseline.columns
+    try:
+        check_comparable(
+            baseline.manifest, candidate.manifest, numerics_may_differ=numerics_may_differ
+        )
+        pairs = _pair(baseline, candidate, documents)
+    except NotComparableError as error:
+        return _invalid(columns, policy, str(error))
+
+    activity, found = _estimates(pairs, columns, documents.clusters, memory_bytes)
+    notes = list(pairs.notes)
+    auroc = None
+    if concepts:
+        evidence = concept_evidence(pairs, columns, concepts, documents)
+        notes.extend(evidence.notes)
+        auroc = evidence.auroc
+        found["concept"] = (evidence.where, evidence.estimates)
+    units = pairs.units
+    if units.outliers:
+        notes.append(f"{units.outliers} tokens of outlier norm were left out.")
+    gate = fvu_gate(baseline.manifest, policy, dictionaries or {})
+    table = judge(
+        _names(columns),
+        activity,
+        found,
+        policy,
+        auroc=auroc,
+        blocked={**(blocked or {}), **gate},
+    )
+    return ComparisonResult(
+        table,
+        summarise(table, policy.alpha),
+        tuple(notes),
+        None,
+        int(np.count_nonzero(units.cluster >= 0)),
+        units.special,
+        units.outliers,
+    )
+
+
+def _pair(baseline: SnapshotReader, candidate: SnapshotReader, documents: CorpusLabels) -> Pairs:
+    tokenizers = [r.manifest.inputs.get("tokenizer_digest") for r in (baseline, candidate)]
+    if tokenizers[0] == tokenizers[1]:
+        return TokenPairs(baseline, candidate, documents)
+    return WordPairs(baseline, candidate, documents)
+
+
+def _estimates(
+    pairs: Pairs, columns: Columns, clusters: int, memory_bytes: int
+) -> tuple[Activity, dict[Estimand, tuple[NDArray[np.intp], Estimates]]]:
+    """Counts and estimates of all features, sparse ones first."""
+    activities: list[Activity] = []
+    parts: dict[Estimand, list[Estimates]] = {}
+
+    def take(sums: PairedSums, *, dense: bool) -> None:
+        features = sums.both.shape[1]
+        step = max(_JACKKNIFE_BYTES // (8 * max(clusters, 1)), 1)
+        for first in range(0, features, step):
+            piece = sums.select(slice(first, first + step))
+            activities.append(count_activity(piece, dense=dense))
+            found = dense_estimates(piece) if dense else sparse_estimates(piece)
+            for estimand, estimates in found.items():
+                parts.setdefault(estimand, []).append(estimates)
+
+    for _, sums in sparse_blocks(pairs, clusters, _thresholds(columns.sparse), memory_bytes):
+        take(sums, dense=False)
+    if columns.dense:
+        take(dense_totals(pairs, clusters, _thresholds(columns.dense)), dense=True)
+    sparse = np.arange(len(columns.sparse))
+    dense = np.arange(len(columns.dense)) + len(sparse)
+    merged = {
+        estimand: (
+            dense if estimand in ("shift", "scale", "identity_dense") else sparse,
+            Estimates.concatenate(pieces),
+        )
+        for estimand, pieces in parts.items()
+    }
+    return Activity.concatenate(activities), merged
+
+
+def _invalid(columns: Columns, policy: Policy, reason: str) -> ComparisonResult:
+    names = _names(columns)
+    nothing = PairedSums.zeros(0, len(names))
+    table = judge(
+        names,
+        count_activity(nothing, dense=False),
+        {},
+        policy,
+        blocked=dict.fromkeys(names, Blocked("invalid", reason)),
+    )
+    return ComparisonResult(table, summarise(table, policy.alpha), (), reason, 0, 0, 0)
+
+
+def _names(columns: Columns) -> tuple[str, ...]:
+    return tuple(column.name for column in (*columns.sparse, *columns.dense))
+
+
+def _thresholds(columns: tuple) -> NDArray[np.float64]:
+    return np.array([column.threshold for column in columns], np.float64)
