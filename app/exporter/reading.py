@@ -1,0 +1,115 @@
+"""What one look at Postgres found: immutable, so that a scrape never sees half of the next."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+DURATION_BOUNDS = (1, 5, 15, 60, 300, 900, 1800, 3600, 7200, 21600)
+"""Upper bounds in seconds of the buckets of an evaluation's duration."""
+
+
+@dataclass(frozen=True)
+class MonitorKey:
+    """The labels of a monitor's series."""
+
+    model: str
+    monitor: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How the features of one comparison were judged.
+
+    Args:
+        verdicts: verdict → number of features.
+        ratio: share of drifted features with its interval (estimate, lower, upper); none when no
+            feature was judged.
+    """
+
+    name: str
+    verdicts: Mapping[str, int]
+    ratio: tuple[float, float, float] | None
+    score_quantiles: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class WatchedFeature:
+    """A feature of the watchlist, in the comparison with the pinned baseline."""
+
+    name: str
+    verdict: str
+    firing_ratio: float | None
+    concept_auroc: float | None
+    drift_score: float | None
+
+
+@dataclass(frozen=True)
+class Health:
+    """How well a dictionary reconstructs the candidate's site."""
+
+    dictionary: str
+    fvu: float | None
+    l0: float | None
+    dead_ratio: float | None
+
+
+@dataclass(frozen=True)
+class Latest:
+    """The newest succeeded evaluation of a monitor."""
+
+    key: MonitorKey
+    evaluation: str
+    checkpoint: str
+    digest: str
+    baseline: str
+    comparisons: tuple[Comparison, ...]
+    features: tuple[WatchedFeature, ...]
+    dictionaries: tuple[Health, ...]
+    controls: Mapping[str, bool]
+    """control → whether it passed."""
+
+
+@dataclass(frozen=True)
+class Durations:
+    """Durations of a monitor's evaluations that ended one way."""
+
+    counts: tuple[int, ...]
+    """Cumulative, one for each of `DURATION_BOUNDS`, then all."""
+    total: float
+    """Seconds, summed."""
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What a monitor's evaluations are doing and have done."""
+
+    key: MonitorKey
+    states: Mapping[str, int]
+    durations: Mapping[str, Durations]
+    last_success: datetime | None
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """A checkpoint that stands for its model: newest evaluated, or behind an alias."""
+
+    model: str
+    checkpoint: str
+    digest: str
+    alias: str | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Everything that one refresh found."""
+
+    latest: tuple[Latest, ...]
+    activity: tuple[Activity, ...]
+    newest_checkpoints: tuple[CheckpointInfo, ...]
+    aliases: tuple[CheckpointInfo, ...]
+    outbox_oldest_age: float
+    """Seconds that the oldest unpublished message has waited; 0 when there is none."""
+    shards: Mapping[str, int]
+    """Open state → number of shards."""
+    left_out: Mapping[str, int]
+    """Kind of thing → how many are not exported because of the bound on their number."""

@@ -1,0 +1,223 @@
+"""The exporter's SQL: a few bounded statements, whatever the number of evaluations."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import and_, case, extract, func, literal, select, text, true
+from sqlalchemy.orm import Session, aliased
+
+from app.evaluations.tables import Evaluation, OutboxMessage, Shard
+from app.exporter.reading import DURATION_BOUNDS
+from app.monitors.tables import Monitor
+from app.registry.tables import Alias, Checkpoint, Model
+from app.verdicts.tables import Control, DictionaryHealth, Verdict
+
+MAX_MONITORS = 1000
+MAX_WATCHED = 200
+MAX_DICTIONARIES = 20
+MAX_ALIASES = 20
+
+Rows = Sequence[Any]
+"""Rows with the columns that each function names."""
+
+
+def begin(session: Session, statement_timeout: float) -> None:
+    """Make this transaction one consistent, read-only look that cannot last for ever.
+
+    Args:
+        statement_timeout: seconds.
+    """
+    session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+    milliseconds = max(1, round(statement_timeout * 1000))
+    session.execute(select(func.set_config("statement_timeout", str(milliseconds), True)))
+
+
+def monitors(session: Session) -> tuple[Rows, int]:
+    """(id, monitor, model) of the first monitors by name, and how many there are in all."""
+    rows = session.execute(
+        select(Monitor.id, Monitor.name.label("monitor"), Model.name.label("model"))
+        .join(Model, Model.id == Monitor.model_id)
+        .order_by(Monitor.name)
+        .limit(MAX_MONITORS)
+    ).all()
+    total = session.scalar(select(func.count()).select_from(Monitor)) or 0
+    return rows, total
+
+
+def latest_evaluations(session: Session, monitor_ids: Sequence[UUID]) -> Rows:
+    """The newest succeeded evaluation of each enabled monitor, with its checkpoints' names."""
+    newest = (
+        select(Evaluation)
+        .where(Evaluation.monitor_id == Monitor.id, Evaluation.state == "succeeded")
+        .order_by(Evaluation.created_at.desc(), Evaluation.id.desc())
+        .limit(1)
+        .lateral()
+    )
+    evaluation = aliased(Evaluation, newest)
+    baseline = aliased(Checkpoint)
+    return session.execute(
+        select(
+            evaluation.id,
+            evaluation.monitor_id,
+            evaluation.created_at,
+            evaluation.summary,
+            Monitor.model_id,
+            Checkpoint.name.label("checkpoint"),
+            Checkpoint.weights_digest.label("digest"),
+            baseline.name.label("baseline"),
+        )
+        .select_from(Monitor)
+        .join(newest, true())
+        .join(Checkpoint, Checkpoint.id == evaluation.checkpoint_id)
+        .join(baseline, baseline.id == evaluation.baseline_checkpoint_id)
+        .where(Monitor.id.in_(monitor_ids), Monitor.enabled)
+    ).all()
+
+
+def verdict_counts(session: Session, evaluation_ids: Sequence[UUID]) -> Rows:
+    """(evaluation_id, comparison, verdict, features)."""
+    return session.execute(
+        select(
+            Verdict.evaluation_id,
+            Verdict.comparison,
+            Verdict.verdict,
+            func.count().label("features"),
+        )
+        .where(Verdict.evaluation_id.in_(evaluation_ids))
+        .group_by(Verdict.evaluation_id, Verdict.comparison, Verdict.verdict)
+    ).all()
+
+
+def score_quantiles(session: Session, evaluation_ids: Sequence[UUID], q: Sequence[float]) -> Rows:
+    """(evaluation_id, comparison, scores): quantiles of the drift scores that exist."""
+    return session.execute(
+        select(
+            Verdict.evaluation_id,
+            Verdict.comparison,
+            func.percentile_cont(list(q)).within_group(Verdict.drift_score).label("scores"),
+        )
+        .where(Verdict.evaluation_id.in_(evaluation_ids), Verdict.drift_score.is_not(None))
+        .group_by(Verdict.evaluation_id, Verdict.comparison)
+    ).all()
+
+
+def watched_features(session: Session, evaluation_ids: Sequence[UUID]) -> Rows:
+    """Rows of the comparison with the baseline, for the watchlists only, in the lists' order."""
+    entry = (
+        func.jsonb_array_elements_text(Monitor.watchlist)
+        .table_valued("feature", with_ordinality="position", joins_implicitly=True)
+        .render_derived()
+    )
+    return session.execute(
+        select(
+            Verdict.evaluation_id,
+            Verdict.feature,
+            Verdict.verdict,
+            Verdict.firing_ratio_candidate,
+            Verdict.concept_auroc_candidate,
+            Verdict.drift_score,
+        )
+        .select_from(Evaluation)
+        .join(Monitor, Monitor.id == Evaluation.monitor_id)
+        .join(entry, entry.c.position <= MAX_WATCHED)
+        .join(
+            Verdict,
+            and_(
+                Verdict.evaluation_id == Evaluation.id,
+                Verdict.comparison == "baseline",
+                Verdict.feature == entry.c.feature,
+            ),
+        )
+        .where(Evaluation.id.in_(evaluation_ids))
+        .order_by(Verdict.evaluation_id, entry.c.position)
+    ).all()
+
+
+def dictionary_health(session: Session, evaluation_ids: Sequence[UUID]) -> Rows:
+    """(evaluation_id, dictionary, fvu, l0, dead_ratio) of the candidate's side."""
+    return session.execute(
+        select(
+            DictionaryHealth.evaluation_id,
+            DictionaryHealth.dictionary,
+            DictionaryHealth.fvu,
+            DictionaryHealth.l0,
+            DictionaryHealth.dead_ratio,
+        )
+        .where(
+            DictionaryHealth.evaluation_id.in_(evaluation_ids), DictionaryHealth.role == "candidate"
+        )
+        .order_by(DictionaryHealth.evaluation_id, DictionaryHealth.dictionary)
+    ).all()
+
+
+def controls(session: Session, evaluation_ids: Sequence[UUID]) -> Rows:
+    """(evaluation_id, control, passed)."""
+    return session.execute(
+        select(Control.evaluation_id, Control.control, Control.passed)
+        .where(Control.evaluation_id.in_(evaluation_ids))
+        .order_by(Control.evaluation_id, Control.control)
+    ).all()
+
+
+def activity(session: Session, monitor_ids: Sequence[UUID]) -> Rows:
+    """(monitor_id, state, evaluations, timed, seconds, last_finished, le_0 …) by monitor and state.
+
+    `le_i` counts the durations of at most `DURATION_BOUNDS[i]` seconds; `timed` all durations.
+    """
+    seconds = extract("epoch", Evaluation.finished_at - Evaluation.started_at)
+    return session.execute(
+        select(
+            Evaluation.monitor_id,
+            Evaluation.state,
+            func.count().label("evaluations"),
+            func.count(seconds).label("timed"),
+            func.coalesce(func.sum(seconds), literal(0.0)).label("seconds"),
+            func.max(Evaluation.finished_at).label("last_finished"),
+            *(
+                func.count(case((seconds <= bound, 1))).label(f"le_{position}")
+                for position, bound in enumerate(DURATION_BOUNDS)
+            ),
+        )
+        .where(Evaluation.monitor_id.in_(monitor_ids))
+        .group_by(Evaluation.monitor_id, Evaluation.state)
+    ).all()
+
+
+def aliases(session: Session) -> Rows:
+    """(model, alias, checkpoint, digest): the first aliases of each model by name."""
+    rank = func.row_number().over(partition_by=Alias.model_id, order_by=Alias.name)
+    ranked = select(Alias.model_id, Alias.name, Alias.checkpoint_id, rank.label("rank")).subquery()
+    return session.execute(
+        select(
+            Model.name.label("model"),
+            ranked.c.name.label("alias"),
+            Checkpoint.name.label("checkpoint"),
+            Checkpoint.weights_digest.label("digest"),
+        )
+        .select_from(ranked)
+        .join(Model, Model.id == ranked.c.model_id)
+        .join(Checkpoint, Checkpoint.id == ranked.c.checkpoint_id)
+        .where(ranked.c.rank <= MAX_ALIASES)
+        .order_by(Model.name, ranked.c.name)
+        .limit(MAX_MONITORS * MAX_ALIASES)
+    ).all()
+
+
+def outbox_oldest_age(session: Session) -> float:
+    """Seconds that the oldest unpublished message has waited; 0 when there is none."""
+    age = session.scalar(
+        select(extract("epoch", func.clock_timestamp() - func.min(OutboxMessage.created_at))).where(
+            OutboxMessage.published_at.is_(None)
+        )
+    )
+    return max(0.0, float(age)) if age is not None else 0.0
+
+
+def open_shards(session: Session) -> Rows:
+    """(state, shards) for what waits and what runs; finished ones are history, not load."""
+    return session.execute(
+        select(Shard.state, func.count().label("shards"))
+        .where(Shard.state.in_(("queued", "running")))
+        .group_by(Shard.state)
+    ).all()

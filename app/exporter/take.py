@@ -1,0 +1,199 @@
+"""From rows to a reading."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from itertools import groupby, islice
+from math import sqrt
+from statistics import NormalDist
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from app.exporter import repository
+from app.exporter.reading import (
+    DURATION_BOUNDS,
+    Activity,
+    CheckpointInfo,
+    Comparison,
+    Durations,
+    Health,
+    Latest,
+    MonitorKey,
+    Reading,
+    WatchedFeature,
+)
+from app.verdicts.tables import COMPARISONS, VERDICTS
+
+QUANTILES = (0.5, 0.9, 0.99)
+JUDGED = ("drifted", "stable", "inconclusive")
+"""Verdicts on features that the data could decide on: the whole of which drifted is a share."""
+
+Keys = Mapping[UUID, MonitorKey]
+
+
+def take_reading(session: Session, statement_timeout: float) -> Reading:
+    """Look at Postgres once, in one consistent, read-only transaction.
+
+    Args:
+        statement_timeout: seconds that each statement may take.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: Postgres does not answer, or not in time.
+    """
+    repository.begin(session, statement_timeout)
+    rows, total = repository.monitors(session)
+    keys = {row.id: MonitorKey(row.model, row.monitor) for row in rows}
+    evaluations = repository.latest_evaluations(session, list(keys))
+    latest, dictionaries_left_out = _latest(session, evaluations, keys)
+    shards = {row.state: row.shards for row in repository.open_shards(session)}
+    return Reading(
+        latest=latest,
+        activity=_activity(repository.activity(session, list(keys)), keys),
+        newest_checkpoints=_newest_checkpoints(evaluations, keys),
+        aliases=tuple(
+            CheckpointInfo(row.model, row.checkpoint, row.digest or "", row.alias)
+            for row in repository.aliases(session)
+        ),
+        outbox_oldest_age=repository.outbox_oldest_age(session),
+        shards={state: shards.get(state, 0) for state in ("queued", "running")},
+        left_out={"monitors": total - len(keys), "dictionaries": dictionaries_left_out},
+    )
+
+
+def wilson(successes: int, trials: int, alpha: float = 0.05) -> tuple[float, float]:
+    """The score interval of a proportion (Wilson 1927).
+
+    Args:
+        trials: at least 1.
+    """
+    z = NormalDist().inv_cdf(1 - alpha / 2)
+    share = successes / trials
+    scale = 1 + z * z / trials
+    middle = (share + z * z / (2 * trials)) / scale
+    half = z * sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)) / scale
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _latest(
+    session: Session, evaluations: repository.Rows, keys: Keys
+) -> tuple[tuple[Latest, ...], int]:
+    ids = [row.id for row in evaluations]
+    counted: dict[tuple[UUID, str], dict[str, int]] = defaultdict(dict)
+    for row in repository.verdict_counts(session, ids):
+        counted[row.evaluation_id, row.comparison][row.verdict] = row.features
+    scores = {
+        (row.evaluation_id, row.comparison): row.scores
+        for row in repository.score_quantiles(session, ids, QUANTILES)
+    }
+    features = _by_evaluation(repository.watched_features(session, ids))
+    health = _by_evaluation(repository.dictionary_health(session, ids))
+    controls = _by_evaluation(repository.controls(session, ids))
+    latest = tuple(
+        Latest(
+            key=keys[row.monitor_id],
+            evaluation=str(row.id),
+            checkpoint=row.checkpoint,
+            digest=row.digest or "",
+            baseline=row.baseline,
+            comparisons=tuple(
+                _comparison(name, summary, counted[row.id, name], scores.get((row.id, name)))
+                for name in COMPARISONS
+                if (summary := _summary_of(row.summary, name)) or (row.id, name) in counted
+            ),
+            features=tuple(
+                WatchedFeature(
+                    name=feature.feature,
+                    verdict=feature.verdict,
+                    firing_ratio=feature.firing_ratio_candidate,
+                    concept_auroc=feature.concept_auroc_candidate,
+                    drift_score=feature.drift_score,
+                )
+                for feature in features[row.id]
+            ),
+            dictionaries=tuple(
+                Health(entry.dictionary, entry.fvu, entry.l0, entry.dead_ratio)
+                for entry in islice(health[row.id], repository.MAX_DICTIONARIES)
+            ),
+            controls={entry.control: entry.passed for entry in controls[row.id]},
+        )
+        for row in sorted(evaluations, key=lambda row: keys[row.monitor_id].monitor)
+    )
+    left_out = sum(max(0, len(rows) - repository.MAX_DICTIONARIES) for rows in health.values())
+    return latest, left_out
+
+
+def _summary_of(summary: Mapping[str, Any] | None, comparison: str) -> Mapping[str, Any]:
+    """What the pipeline wrote of one comparison.
+
+    It counts every feature; of a whole dictionary the table of verdicts holds only the first.
+    """
+    found = ((summary or {}).get("comparisons") or {}).get(comparison)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _comparison(
+    name: str, summary: Mapping[str, Any], counted: Mapping[str, int], scores: list[float] | None
+) -> Comparison:
+    found = summary.get("counts") or counted
+    verdicts = {verdict: int(found.get(verdict, 0)) for verdict in VERDICTS}
+    ratio = tuple(summary.get(f"drifted_{part}") for part in ("ratio", "lower", "upper"))
+    judged = sum(verdicts[verdict] for verdict in JUDGED)
+    if None in ratio and judged:
+        ratio = (verdicts["drifted"] / judged, *wilson(verdicts["drifted"], judged))
+    estimate, lower, upper = ratio
+    return Comparison(
+        name=name,
+        verdicts=verdicts,
+        ratio=None
+        if estimate is None or lower is None or upper is None
+        else (estimate, lower, upper),
+        score_quantiles={str(q): score for q, score in zip(QUANTILES, scores or (), strict=False)},
+    )
+
+
+def _newest_checkpoints(evaluations: repository.Rows, keys: Keys) -> tuple[CheckpointInfo, ...]:
+    """Per model, the checkpoint of the newest evaluation of any of its monitors."""
+    by_model: dict[str, Any] = {}
+    for row in sorted(evaluations, key=lambda row: (row.created_at, row.id)):
+        by_model[keys[row.monitor_id].model] = row
+    return tuple(
+        CheckpointInfo(model, row.checkpoint, row.digest or "")
+        for model, row in sorted(by_model.items())
+    )
+
+
+def _activity(rows: repository.Rows, keys: Keys) -> tuple[Activity, ...]:
+    ordered = sorted(rows, key=lambda row: (keys[row.monitor_id].monitor, row.state))
+    by_monitor = {
+        key: list(states) for key, states in groupby(ordered, key=lambda row: keys[row.monitor_id])
+    }
+    return tuple(
+        Activity(
+            key=key,
+            states={row.state: row.evaluations for row in by_monitor.get(key, ())},
+            durations={
+                row.state: Durations(
+                    counts=(
+                        *(getattr(row, f"le_{i}") for i in range(len(DURATION_BOUNDS))),
+                        row.timed,
+                    ),
+                    total=float(row.seconds),
+                )
+                for row in by_monitor.get(key, ())
+                if row.state in ("succeeded", "failed", "cancelled") and row.timed
+            },
+            last_success=next(
+                (row.last_finished for row in by_monitor.get(key, ()) if row.state == "succeeded"),
+                None,
+            ),
+        )
+        for key in sorted(keys.values(), key=lambda key: key.monitor)
+    )
+
+
+def _by_evaluation(rows: Iterable[Any]) -> dict[UUID, list[Any]]:
+    grouped: dict[UUID, list[Any]] = defaultdict(list)
+    for row in rows:
+        grouped[row.evaluation_id].append(row)
+    return grouped

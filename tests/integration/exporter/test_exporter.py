@@ -1,0 +1,417 @@
+"""The exporter shows what Postgres holds now, exactly, and nothing when it cannot know."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as parse_openmetrics,
+)
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+
+from app.core.database import Database
+from app.evaluations.tables import Evaluation
+from app.exporter.refresher import Refresher
+from app.exporter.repository import MAX_WATCHED
+from app.exporter.server import Exporter
+from app.exporter.take import wilson
+from app.monitors.tables import Monitor
+from app.settings import Settings
+from tests.integration.exporter.rows import (
+    NOON,
+    add_control,
+    add_evaluation,
+    add_health,
+    add_monitor,
+    add_shard,
+    add_verdict,
+)
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def scrape(exporter: Exporter, *, refresh: bool = True) -> Samples:
+    """All of Featuredrift's samples, from text that a Prometheus would accept."""
+    if refresh:
+        exporter.refresher.refresh()
+    body, _ = exporter.render()
+    families = text_string_to_metric_families(body.decode())
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name.startswith("featuredrift_")
+    }
+
+
+def named(samples: Samples, name: str, *labels: str) -> dict[tuple[str, ...], float]:
+    """Samples of one metric, by the values of some labels."""
+    return {
+        tuple(dict(found)[label] for label in labels): value
+        for (metric, found), value in samples.items()
+        if metric == f"featuredrift_{name}"
+    }
+
+
+@pytest.fixture
+def exporter(settings: Settings) -> Iterator[Exporter]:
+    exporter = Exporter(settings)
+    yield exporter
+    exporter.refresher.close()
+
+
+def judge_by_hand(database: Database) -> None:
+    """One judged checkpoint: three watched features of four, and everything beside them."""
+    with database.unit_of_work() as session:
+        monitor = add_monitor(session, watch=["quotes", "digits", "gone"])
+        older = add_evaluation(session, monitor, "v1", seconds=3)
+        add_verdict(session, older, "quotes", "invalid")
+        newest = add_evaluation(session, monitor, "v2", after=timedelta(hours=1), seconds=42)
+        add_verdict(
+            session,
+            newest,
+            "quotes",
+            "drifted",
+            firing_ratio_candidate=0.25,
+            concept_auroc_candidate=0.75,
+        )
+        add_verdict(session, newest, "digits", "stable", firing_ratio_candidate=0.5)
+        add_verdict(session, newest, "unwatched", "insufficient")
+        add_verdict(session, newest, "quotes", "stable", comparison="previous")
+        add_health(session, newest, "sae-4", fvu=0.125, l0=16.0, dead_ratio=None)
+        add_control(session, newest, passed=False)
+        add_evaluation(session, monitor, "v2", state="failed", seconds=7200.5)
+        waiting = add_evaluation(session, monitor, "v2", state="queued")
+        add_shard(session, waiting, waiting=90)
+
+
+def test_every_sample_is_what_the_rows_say(exporter: Exporter, database: Database) -> None:
+    judge_by_hand(database)
+
+    samples = scrape(exporter)
+
+    ids = {"model": "support-bot", "monitor": "nightly"}
+
+    def key(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
+        return f"featuredrift_{name}", frozenset((ids | labels).items())
+
+    lower, upper = wilson(1, 2)
+    expected: Samples = {
+        key("drifted_features_ratio", comparison="baseline"): 0.5,
+        key("drifted_features_ratio_lower", comparison="baseline"): lower,
+        key("drifted_features_ratio_upper", comparison="baseline"): upper,
+        key("drifted_features_ratio", comparison="previous"): 0.0,
+        key("drifted_features_ratio_lower", comparison="previous"): 0.0,
+        key("drifted_features_ratio_upper", comparison="previous"): wilson(0, 1)[1],
+        key("feature_firing_ratio", feature="quotes"): 0.25,
+        key("feature_firing_ratio", feature="digits"): 0.5,
+        key("feature_concept_auroc", feature="quotes"): 0.75,
+        key("feature_verdict", feature="quotes", verdict="drifted"): 1.0,
+        key("feature_verdict", feature="digits", verdict="stable"): 1.0,
+        key("dictionary_fvu_ratio", dictionary="sae-4"): 0.125,
+        key("dictionary_l0", dictionary="sae-4"): 16.0,
+        key("control_failed", control="no_op"): 1.0,
+        key("evaluations_total", status="succeeded"): 2.0,
+        key("evaluations_total", status="failed"): 1.0,
+        key("evaluations_total", status="cancelled"): 0.0,
+        key("evaluations_open", state="queued"): 1.0,
+        key("evaluations_open", state="running"): 0.0,
+        key("evaluation_last_success_timestamp_seconds"): (
+            NOON + timedelta(hours=1, seconds=42)
+        ).timestamp(),
+    }
+    for comparison, counts in (
+        ("baseline", {"drifted": 1, "stable": 1, "insufficient": 1}),
+        ("previous", {"stable": 1}),
+    ):
+        for verdict in (
+            *("stable", "drifted", "inconclusive"),
+            *("insufficient", "untrusted", "invalid"),
+        ):
+            expected[key("features", comparison=comparison, verdict=verdict)] = float(
+                counts.get(verdict, 0)
+            )
+    measured = {
+        sample: value
+        for sample, value in samples.items()
+        if dict(sample[1]).get("monitor") == "nightly"
+        and not sample[0].startswith("featuredrift_evaluation_duration")
+        and not sample[0].endswith("_info")
+    }
+    assert measured == expected
+
+
+def test_the_checkpoint_stands_in_info_series_alone(exporter: Exporter, database: Database) -> None:
+    judge_by_hand(database)
+
+    samples = scrape(exporter)
+
+    checkpoints = named(samples, "checkpoint_info", "model", "checkpoint", "digest")
+    aliases = named(samples, "alias_info", "model", "alias", "checkpoint", "digest")
+    assert checkpoints == {("support-bot", "v2", "w-v2"): 1.0}
+    assert aliases == {("support-bot", "production", "v1", "w-v1"): 1.0}
+    assert named(samples, "evaluation_info", "monitor", "checkpoint", "baseline") == {
+        ("nightly", "v2", "v1"): 1.0
+    }
+    assert {name for name, labels in samples if "checkpoint" in dict(labels)} == {
+        *("featuredrift_checkpoint_info", "featuredrift_alias_info"),
+        "featuredrift_evaluation_info",
+    }
+
+
+def test_durations_are_a_histogram_of_what_has_ended(
+    exporter: Exporter, database: Database
+) -> None:
+    judge_by_hand(database)
+
+    samples = scrape(exporter)
+
+    buckets = named(samples, "evaluation_duration_seconds_bucket", "status", "le")
+    succeeded = {le: count for (status, le), count in buckets.items() if status == "succeeded"}
+    assert succeeded == {
+        "1.0": 0,
+        "5.0": 1,
+        "15.0": 1,
+        "60.0": 2,
+        "300.0": 2,
+        "900.0": 2,
+        "1800.0": 2,
+        "3600.0": 2,
+        "7200.0": 2,
+        "21600.0": 2,
+        "+Inf": 2,
+    }
+    assert buckets["failed", "7200.0"] == 0
+    assert buckets["failed", "21600.0"] == 1
+    assert named(samples, "evaluation_duration_seconds_sum", "status") == {
+        ("succeeded",): 45.0,
+        ("failed",): 7200.5,
+    }
+
+
+def test_the_ledger_shows_what_waits(exporter: Exporter, database: Database) -> None:
+    judge_by_hand(database)
+
+    samples = scrape(exporter)
+
+    assert named(samples, "shards", "state") == {("queued",): 1.0, ("running",): 0.0}
+    assert 90 <= named(samples, "outbox_oldest_age_seconds")[()] < 150
+
+
+def test_the_summary_of_the_pipeline_wins_over_the_rows_it_has_kept(
+    exporter: Exporter, database: Database
+) -> None:
+    """Of a whole dictionary, Postgres holds the first rows only."""
+    baseline = {
+        "counts": {"drifted": 10, "stable": 990},
+        "drifted_ratio": 0.01,
+        "drifted_lower": 0.005,
+        "drifted_upper": 0.018,
+    }
+    with database.unit_of_work() as session:
+        monitor = add_monitor(session, watch=[])
+        evaluation = add_evaluation(
+            session, monitor, "v2", summary={"comparisons": {"baseline": baseline}}
+        )
+        add_verdict(session, evaluation, "latent-7", "drifted", drift_score=0.5)
+        add_verdict(session, evaluation, "latent-9", "drifted", drift_score=1.0)
+
+    samples = scrape(exporter)
+
+    counts = named(samples, "features", "comparison", "verdict")
+    assert counts["baseline", "drifted"] == 10
+    assert counts["baseline", "stable"] == 990
+    assert named(samples, "drifted_features_ratio_upper", "comparison") == {("baseline",): 0.018}
+    assert named(samples, "drift_score_quantile", "q") == {
+        ("0.5",): 0.75,
+        ("0.9",): pytest.approx(0.95),
+        ("0.99",): pytest.approx(0.995),
+    }
+
+
+def test_no_label_outlives_what_it_named(exporter: Exporter, database: Database) -> None:
+    judge_by_hand(database)
+    before = scrape(exporter)
+    with database.unit_of_work() as session:
+        monitor = session.query(Monitor).one()
+        monitor.watchlist = ["digits"]
+        newer = add_evaluation(session, monitor, "v1", after=timedelta(hours=2))
+        add_verdict(session, newer, "digits", "inconclusive")
+
+    after = scrape(exporter)
+
+    assert named(before, "feature_verdict", "feature", "verdict") == {
+        ("quotes", "drifted"): 1.0,
+        ("digits", "stable"): 1.0,
+    }
+    assert named(after, "feature_verdict", "feature", "verdict") == {("digits", "inconclusive"): 1}
+    assert named(after, "checkpoint_info", "checkpoint") == {("v1",): 1.0}
+    assert named(after, "control_failed", "control") == {}
+    assert named(after, "dictionary_l0", "dictionary") == {}
+
+
+def test_a_failed_or_running_evaluation_leaves_the_last_good_values(
+    exporter: Exporter, database: Database
+) -> None:
+    judge_by_hand(database)
+    before = named(scrape(exporter), "feature_verdict", "feature", "verdict")
+    with database.unit_of_work() as session:
+        monitor = session.query(Monitor).one()
+        for state in ("failed", "running", "cancelled"):
+            worse = add_evaluation(session, monitor, "v2", state=state, after=timedelta(hours=3))
+            add_verdict(session, worse, "digits", "invalid")
+
+    assert len(before) == 2
+    assert named(scrape(exporter), "feature_verdict", "feature", "verdict") == before
+
+
+def test_a_disabled_monitor_has_no_values(exporter: Exporter, database: Database) -> None:
+    judge_by_hand(database)
+    with database.unit_of_work() as session:
+        session.query(Monitor).one().enabled = False
+
+    samples = scrape(exporter)
+
+    assert named(samples, "features", "verdict") == {}
+    assert named(samples, "evaluations_total", "status")[("succeeded",)] == 2
+
+
+def test_a_retry_does_not_make_a_counter_fall(exporter: Exporter, database: Database) -> None:
+    judge_by_hand(database)
+    scrape(exporter)
+    with database.unit_of_work() as session:
+        failed = session.query(Evaluation).filter_by(state="failed").one()
+        failed.state, failed.finished_at = "queued", None
+
+    samples = scrape(exporter)
+
+    assert named(samples, "evaluations_total", "status")[("failed",)] == 1
+    assert named(samples, "evaluations_open", "state")[("queued",)] == 2
+
+
+def test_only_the_first_of_a_long_watchlist_have_series(
+    exporter: Exporter, database: Database
+) -> None:
+    names = [f"feature-{number}" for number in range(MAX_WATCHED + 5)]
+    with database.unit_of_work() as session:
+        monitor = add_monitor(session, watch=names)
+        evaluation = add_evaluation(session, monitor, "v2")
+        for name in names:
+            add_verdict(session, evaluation, name, "stable")
+
+    watched = named(scrape(exporter), "feature_verdict", "feature")
+
+    assert set(watched) == {(name,) for name in names[:MAX_WATCHED]}
+
+
+def test_hostile_names_are_escaped_in_both_formats(exporter: Exporter, database: Database) -> None:
+    name = 'a"b\\c\nd} 1\n# HELP é'
+    with database.unit_of_work() as session:
+        monitor = add_monitor(session, watch=[name])
+        evaluation = add_evaluation(session, monitor, "v2")
+        add_verdict(session, evaluation, name, "stable", firing_ratio_candidate=0.5)
+
+    samples = scrape(exporter)
+    body, content_type = exporter.render("application/openmetrics-text; version=1.0.0")
+
+    assert named(samples, "feature_firing_ratio", "feature") == {(name,): 0.5}
+    assert content_type.startswith("application/openmetrics-text")
+    values = {
+        sample.labels["feature"]: sample.value
+        for family in parse_openmetrics(body.decode())
+        for sample in family.samples
+        if sample.name == "featuredrift_feature_firing_ratio"
+    }
+    assert values == {name: 0.5}
+
+
+def test_an_empty_database_has_no_values_and_no_errors(exporter: Exporter) -> None:
+    samples = scrape(exporter)
+
+    assert named(samples, "exporter_up")[()] == 1
+    assert named(samples, "exporter_reading_errors_total")[()] == 0
+    assert named(samples, "shards", "state") == {("queued",): 0.0, ("running",): 0.0}
+    assert not [name for name, labels in samples if "monitor" in dict(labels)]
+
+
+def test_before_the_first_reading_only_health_is_shown(exporter: Exporter) -> None:
+    samples = scrape(exporter, refresh=False)
+
+    assert {name for name, _ in samples} == {
+        "featuredrift_exporter_up",
+        "featuredrift_exporter_reading_errors_total",
+    }
+    assert named(samples, "exporter_up")[()] == 0
+
+
+def test_values_vanish_while_postgres_is_away_and_come_back_with_it(
+    exporter: Exporter, database: Database, settings: Settings
+) -> None:
+    judge_by_hand(database)
+    present = scrape(exporter)
+    database.dispose()
+    name = make_url(settings.database_url).database
+    administrator = create_engine(
+        make_url(settings.database_url).set(database="postgres"), isolation_level="AUTOCOMMIT"
+    )
+
+    def administer(statement: str) -> None:
+        with administrator.connect() as connection:
+            connection.execute(text(statement))
+
+    administer(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    administer(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE application_name = 'featuredrift-exporter'"
+    )
+    away = scrape(exporter)
+    administer(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    back = scrape(exporter)
+    administrator.dispose()
+
+    assert {name for name, _ in away} == {
+        "featuredrift_exporter_up",
+        "featuredrift_exporter_reading_age_seconds",
+        "featuredrift_exporter_reading_errors_total",
+    }
+    assert named(away, "exporter_up")[()] == 0
+    assert named(away, "exporter_reading_errors_total")[()] >= 1
+    assert named(away, "exporter_reading_age_seconds")[()] > 0
+    assert named(back, "exporter_up")[()] == 1
+    assert named(back, "features", "verdict") == named(present, "features", "verdict")
+
+
+def test_a_reading_that_is_too_old_is_not_shown(
+    settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge_by_hand(database)
+    refresher = Refresher(settings)
+    refresher.refresh()
+    assert refresher.state().reading is not None
+    monkeypatch.setattr(refresher, "_oldest", 0.0)
+
+    state = refresher.state()
+    refresher.close()
+
+    assert state.reading is None
+    assert state.age is not None
+
+
+def test_a_statement_that_takes_too_long_is_given_up(
+    settings: Settings, database: Database
+) -> None:
+    judge_by_hand(database)
+    refresher = Refresher(settings.model_copy(update={"exporter_statement_timeout": 0.2}))
+    with database.unit_of_work() as session:
+        session.execute(text("LOCK TABLE verdicts IN ACCESS EXCLUSIVE MODE"))
+        refresher.refresh()
+    stuck = refresher.state()
+    refresher.refresh()
+    free = refresher.state()
+    refresher.close()
+
+    assert stuck.reading is None
+    assert stuck.errors == 1
+    assert free.reading is not None
