@@ -1,0 +1,5 @@
+"""`python -m app.cli`: what the supervisor starts its children with."""
+
+from app.cli import main
+
+main()

@@ -1,0 +1,71 @@
+"""`settings`, `migrate` and `version`."""
+
+import importlib.metadata
+from typing import Annotated
+
+import typer
+from alembic.util.exc import CommandError
+
+from app.cli.console import complain, out, print_json, say
+from app.core.database import make_engine
+from app.core.migrate import current_and_head, upgrade
+from app.core.reachable import require_postgres
+from app.settings import get_settings, redact
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(settings)
+    app.command()(migrate)
+    app.command()(version)
+
+
+def settings(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Print all settings, without secrets; the environment's are marked with a star."""
+    current = get_settings()
+    values = current.printable()
+    if as_json:
+        print_json(values)
+        return
+    width = max(map(len, values))
+    for name, value in values.items():
+        mark = "*" if name in current.model_fields_set else " "
+        out.print(f"{mark} {name:{width}}  {value}", markup=False)
+
+
+def migrate(
+    revision: Annotated[str, typer.Option(help="Revision to upgrade to.")] = "head",
+) -> None:
+    """Bring the database to the schema of this release."""
+    current = get_settings()
+    require_postgres(current, migrated=False)
+    engine = make_engine(current, pool_size=1, application="migrate")
+    try:
+        before, _ = current_and_head(engine)
+        upgrade(engine, revision)
+        after, head = current_and_head(engine)
+    except CommandError as error:
+        complain(f"{error}. This release knows revisions up to {_head()}.")
+        raise typer.Exit(1) from None
+    finally:
+        engine.dispose()
+    place = redact(current.database_url)
+    if before == after:
+        say(f"{place} is at revision {after} already (newest: {head})")
+    else:
+        say(f"{place}: {before or '(empty)'} → {after} (newest: {head})")
+
+
+def version() -> None:
+    """Print the version."""
+    out.print(importlib.metadata.version("featuredrift"), markup=False)
+
+
+def _head() -> str | None:
+    from alembic.script import ScriptDirectory
+
+    from app.core.migrate import alembic_config
+
+    return ScriptDirectory.from_config(alembic_config()).get_current_head()

@@ -1,0 +1,97 @@
+"""Each process alone, as production runs them: `api`, `dispatcher`, `worker`, `exporter`."""
+
+import os
+import socket
+import sys
+from typing import Annotated
+
+import typer
+
+from app.core.reachable import listen, require_loopback, require_postgres, require_redis
+from app.settings import get_settings
+
+_GRACEFUL_SECONDS = 5
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(api)
+    app.command()(dispatcher)
+    app.command()(worker)
+    app.command()(exporter)
+
+
+def api(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.", min=0, max=65535)] = None,
+    listen_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Run the REST API."""
+    import uvicorn
+
+    settings = get_settings()
+    require_loopback(host or settings.host)
+    require_postgres(settings)
+    if listen_fd is None:
+        listener = listen(host or settings.host, settings.port if port is None else port)
+    else:
+        listener = socket.socket(fileno=listen_fd)
+    config = uvicorn.Config(
+        "app.main:create_app",
+        factory=True,
+        log_config=None,
+        log_level=settings.log_level,
+        timeout_graceful_shutdown=_GRACEFUL_SECONDS,
+        server_header=False,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def dispatcher() -> None:
+    """Run the dispatcher: from the outbox to the broker, and lapsed leases back to the queue."""
+    from app.cli.signals import run_until_signalled
+    from app.core.logging import configure_logging
+    from app.evaluations.dispatcher import run_dispatcher
+
+    settings = get_settings()
+    configure_logging(settings.log_level)
+    require_postgres(settings)
+    require_redis(settings)
+    run_until_signalled(lambda stop: run_dispatcher(settings, stop))
+
+
+def worker(
+    concurrency: Annotated[
+        int, typer.Option(help="Children; one for each accelerator.", min=1)
+    ] = 1,
+    name: Annotated[str, typer.Option(help="Name of this worker; %h is the host.")] = "worker@%h",
+) -> None:
+    """Run a worker: it captures, compares and judges."""
+    settings = get_settings()
+    require_postgres(settings)
+    require_redis(settings)
+    os.execv(  # noqa: S606 - the worker takes this process over, and with it the signals
+        sys.executable,
+        [
+            *(sys.executable, "-m", "celery", "--app", "workers.celery_app", "worker"),
+            *("--pool", "prefork", "--concurrency", str(concurrency), "--hostname", name),
+            *("--loglevel", settings.log_level, "--without-gossip", "--without-mingle"),
+        ],
+    )
+
+
+def exporter(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.", min=0, max=65535)] = None,
+) -> None:
+    """Run the Prometheus exporter."""
+    from app.core.logging import configure_logging
+    from app.exporter.server import serve_metrics
+
+    settings = get_settings()
+    configure_logging(settings.log_level)
+    require_postgres(settings)
+    listener = listen(
+        host or settings.exporter_host, settings.exporter_port if port is None else port
+    )
+    serve_metrics(settings, listener)
