@@ -99,3 +99,15 @@ class UnavailableError(FeaturedriftError):
     """A backing service does not answer; the request may be sent again."""
 
     status, code, title = 503, "unavailable", "Temporarily unavailable"
+
+
+class MalformedJsonError(FeaturedriftError):
+    """The body is not JSON at all."""
+
+    status, code, title = 400, "malformed_json", "Malformed JSON"
+
+
+class UnsupportedMediaTypeError(FeaturedriftError):
+    """The body is of a type that this resource does not read."""
+
+    status, code, title = 415, "unsupported_media_type", "Unsupported media type"

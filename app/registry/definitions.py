@@ -9,7 +9,7 @@ import re
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 SITE_PATTERN = re.compile(
@@ -28,6 +28,9 @@ def _check_site(site: str) -> str:
             "'blocks.3.hook_resid_post', or a module path such as 'model.layers.3'"
         )
     return site
+
+
+Site = Annotated[str, Field(max_length=300), AfterValidator(_check_site)]
 
 
 def _check_vector(vector: tuple[float, ...] | None) -> tuple[float, ...] | None:
@@ -57,12 +60,7 @@ class _Feature(BaseModel):
 
 
 class _AtSite(_Feature):
-    site: str = Field(max_length=300)
-
-    @field_validator("site")
-    @classmethod
-    def _site(cls, site: str) -> str:
-        return _check_site(site)
+    site: Site
 
 
 class SaeLatent(_Feature):

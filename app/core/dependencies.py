@@ -1,0 +1,31 @@
+"""What endpoints take from the application: made once at start, found on `app.state`."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from app.core.artifacts import ArtifactStore
+from app.core.database import Database
+from app.settings import Settings
+
+# These are coroutines, so that FastAPI does not spend a thread on each.
+
+
+async def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+async def _database(request: Request) -> Database:
+    database: Database = request.app.state.database
+    return database
+
+
+async def _artifacts(request: Request) -> ArtifactStore:
+    artifacts: ArtifactStore = request.app.state.artifacts
+    return artifacts
+
+
+AppSettings = Annotated[Settings, Depends(_settings)]
+AppDatabase = Annotated[Database, Depends(_database)]
+AppArtifacts = Annotated[ArtifactStore, Depends(_artifacts)]

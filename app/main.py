@@ -1,0 +1,84 @@
+"""The REST API: `uvicorn app.main:create_app --factory`.
+
+Endpoints are plain functions that run in threads; each commits before it answers.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from typing import Any
+
+import anyio.to_thread
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from app import health
+from app.core.artifacts import ArtifactStore
+from app.core.body_limit import BodyLimit
+from app.core.database import Database, make_engine
+from app.core.problems import Problem, install_problem_handlers
+from app.core.waiting import MAX_WAITING
+from app.evaluations.routes import router as evaluations
+from app.monitors.routes import router as monitors
+from app.registry.routes.checkpoints import router as checkpoints
+from app.registry.routes.corpora import router as corpora
+from app.registry.routes.dictionaries import router as dictionaries
+from app.registry.routes.feature_sets import router as feature_sets
+from app.registry.routes.models import router as models
+from app.settings import Settings, get_settings
+
+# Twice as many threads as there may be callers waiting: the others are never kept out.
+THREADS = 2 * MAX_WAITING
+
+_DESCRIPTION = """Finds out, for every new model checkpoint, whether the features you rely on hold.
+
+Errors are `application/problem+json` (RFC 9457). Every POST takes `Idempotency-Key`. Lists are
+paged by `cursor`."""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application; it connects to nothing until the first request."""
+    settings = settings or get_settings()
+    app = FastAPI(
+        title="Featuredrift",
+        version="1",
+        description=_DESCRIPTION,
+        lifespan=_lifespan,
+        redoc_url=None,
+    )
+    app.state.settings = settings
+    app.state.database = Database(make_engine(settings, application="api"))
+    app.state.artifacts = ArtifactStore(settings.artifacts)
+    install_problem_handlers(app)
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    v1 = APIRouter(prefix="/v1")
+    for router in (models, checkpoints, corpora, dictionaries, feature_sets, monitors, evaluations):
+        v1.include_router(router)
+    app.include_router(v1)
+    app.include_router(health.router)
+    if settings.metrics_in_api:
+        exporter: Any = import_module("app.exporter")
+        app.mount("/metrics", exporter.make_metrics_app(settings))
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+    yield
+    app.state.database.dispose()
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+        )
+        schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+        schemas["Problem"] = Problem.model_json_schema()
+        app.openapi_schema = schema
+    return app.openapi_schema

@@ -1,0 +1,119 @@
+"""From nothing to an accepted evaluation, by REST alone."""
+
+import json
+
+from fastapi.testclient import TestClient
+from sqlalchemy import select
+
+from app.core.artifacts import ArtifactStore
+from app.core.database import Database
+from app.evaluations.tables import Evaluation, OutboxMessage, Shard
+from app.settings import Settings
+from tests.integration.api.conftest import make_checkpoint
+
+DOCUMENTS = [
+    {"id": "a", "text": "one two", "labels": {"number": [[0, 3], [4, 7]]}},
+    {"id": "b", "text": "three", "labels": {"number": True}},
+]
+FEATURES = [
+    {
+        "kind": "sae_latent",
+        "name": "number",
+        "dictionary": "layer-1",
+        "index": 3,
+        "concept": "number",
+    },
+    {
+        "kind": "direction",
+        "name": "up",
+        "site": "blocks.1.hook_resid_post",
+        "vector": [1.0] + [0.0] * 7,
+    },
+    {
+        "kind": "composite",
+        "name": "both",
+        "operation": "max",
+        "components": [{"feature": "number"}, {"feature": "up"}],
+    },
+]
+
+
+def test_a_checkpoint_post_starts_the_monitors_evaluations(
+    client: TestClient,
+    settings: Settings,
+    database: Database,
+    checkpoint_source: str,
+    dictionary_source: str,
+) -> None:
+    assert client.post("/v1/models", json={"name": "bot"}).status_code == 201
+    first = client.post(
+        "/v1/models/bot/checkpoints", json={"name": "base", "source": checkpoint_source}
+    )
+    assert first.status_code == 201, first.text
+    assert first.headers["Location"] == "/v1/models/bot/checkpoints/base"
+    assert first.json()["evaluations"] == []
+    alias = client.put("/v1/models/bot/aliases/baseline", json={"checkpoint": "base"})
+    assert (alias.status_code, alias.headers["ETag"]) == (201, '"1"')
+
+    lines = "\n".join(json.dumps(document) for document in DOCUMENTS)
+    corpus = client.post(
+        "/v1/corpora?name=probes",
+        content=lines,
+        headers={"Content-Type": "application/jsonl"},
+    )
+    assert corpus.status_code == 201, corpus.text
+    assert corpus.json()["concepts"] == {"number": {"documents": 2, "spans": 3}}
+    stored = ArtifactStore(settings.artifacts).read_bytes(
+        f"corpora/{corpus.json()['digest']}/documents.jsonl"
+    )
+    assert stored.count(b"\n") == 2
+
+    dictionary = client.post(
+        "/v1/dictionaries", json={"name": "layer-1", "source": dictionary_source}
+    )
+    assert dictionary.status_code == 201, dictionary.text
+    assert dictionary.json()["d_sae"] == 32
+    assert dictionary.json()["site"] == "blocks.1.hook_resid_post"
+
+    features = client.post("/v1/feature-sets", json={"name": "set", "features": FEATURES})
+    assert features.status_code == 201, features.text
+    assert [f["name"] for f in features.json()["features"]] == ["number", "up", "both"]
+
+    monitor = client.post(
+        "/v1/monitors",
+        json={
+            "name": "watch",
+            "model": "bot",
+            "corpus": "probes",
+            "feature_set": {"name": "set"},
+            "baseline": {"alias": "baseline"},
+            "watchlist": ["number"],
+        },
+    )
+    assert monitor.status_code == 201, monitor.text
+    assert monitor.json()["feature_set"] == {"name": "set", "version": 1}
+
+    candidate = make_checkpoint(settings.allowed_roots[0] / "next")
+    accepted = client.post(
+        "/v1/models/bot/checkpoints", json={"name": "next", "source": str(candidate)}
+    )
+    assert accepted.status_code == 202, accepted.text
+    (evaluation_id,) = accepted.json()["evaluations"]
+    assert accepted.headers["Location"] == f"/v1/evaluations/{evaluation_id}"
+
+    evaluation = client.get(accepted.headers["Location"]).json()
+    assert evaluation["state"] == "queued"
+    assert evaluation["progress"] == {"shards_done": 0, "shards_total": 1}
+    assert (evaluation["baseline"], evaluation["previous"]) == ("base", "base")
+
+    with database.unit_of_work() as session:
+        row = session.scalars(select(Evaluation)).one()
+        shard = session.scalars(select(Shard)).one()
+        assert (shard.kind, shard.evaluation_id) == ("plan", row.id)
+        assert session.scalars(select(OutboxMessage.shard_id)).all() == [shard.id]
+
+    again = client.post(
+        "/v1/models/bot/checkpoints", json={"name": "next", "source": str(candidate)}
+    )
+    assert again.status_code == 200
+    assert again.json()["evaluations"] == [evaluation_id]
