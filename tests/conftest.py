@@ -1,6 +1,7 @@
 """Fixtures that all tests share: real servers, started once per run."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,9 +23,22 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def servers_dir() -> Iterator[Path]:
+    """A folder for servers' data.
+
+    Not pytest's own: each new run of pytest closes those of all others to all other accounts, and
+    a Postgres that was started by root runs as another account.
+    """
+    with tempfile.TemporaryDirectory(
+        prefix="featuredrift-tests-", ignore_cleanup_errors=True
+    ) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(servers_dir: Path) -> Iterator[str]:
     """The URL of a real Postgres whose database `template` is migrated to head."""
-    server = start_postgres(tmp_path_factory.mktemp("servers") / "postgres")
+    server = start_postgres(servers_dir / "postgres")
     url = server.url
     _administer(url, "CREATE DATABASE template")
     engine = create_engine(make_url(url).set(database="template"))
@@ -35,9 +49,9 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+def redis_server(servers_dir: Path) -> Iterator[RedisServer]:
     """A real redis-server."""
-    server = start_redis(tmp_path_factory.mktemp("servers") / "redis")
+    server = start_redis(servers_dir / "redis")
     yield server
     server.stop()
 
