@@ -1,0 +1,427 @@
+"""A deployment under test: real servers, a dispatcher, a worker, and a tiny world to watch."""
+
+import inspect
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psutil
+from sqlalchemy import select
+
+from app.core.artifacts import ArtifactStore
+from app.core.clock import now
+from app.core.database import Database, make_engine
+from app.core.digests import sha256_json
+from app.core.ids import new_id
+from app.embedded.environment import child_environment
+from app.evaluations import ledger
+from app.evaluations.dispatcher import run_dispatcher
+from app.evaluations.tables import Evaluation, Shard
+from app.monitors.policy import DriftPolicy
+from app.monitors.tables import Monitor
+from app.registry.documents import describe, parse_objects, to_jsonl
+from app.registry.tables import (
+    Checkpoint,
+    Corpus,
+    Dictionary,
+    Feature,
+    FeatureSet,
+    FeatureSetVersion,
+    Model,
+)
+from app.settings import Settings
+from app.sources.dictionary import inspect_dictionary_source
+from app.verdicts.tables import Control, DictionaryHealth, Verdict
+
+SITE = "blocks.1.hook_resid_post"
+ENDED = ("succeeded", "failed", "cancelled")
+
+
+def save_dictionary(folder: Path, *, d_in: int = 16, d_sae: int = 24, seed: int = 0) -> Path:
+    """A random dictionary in SAELens's format, about half of whose latents are on at a token."""
+    import torch
+    from safetensors.torch import save_file
+
+    generator = torch.Generator().manual_seed(seed)
+    encoder = torch.randn(d_in, d_sae, generator=generator)
+    folder.mkdir(parents=True)
+    save_file(
+        {
+            "W_enc": encoder,
+            "b_enc": torch.randn(d_sae, generator=generator),
+            "W_dec": torch.nn.functional.normalize(encoder.T, dim=1).contiguous(),
+            "b_dec": torch.zeros(d_in),
+        },
+        folder / "sae_weights.safetensors",
+    )
+    config = {
+        "architecture": "standard",
+        "d_in": d_in,
+        "d_sae": d_sae,
+        "dtype": "float32",
+        "device": "cpu",
+        "apply_b_dec_to_input": True,
+        "normalize_activations": "none",
+        "reshape_activations": "none",
+        "metadata": {"hook_name": SITE, "model_name": "tiny"},
+    }
+    (folder / "cfg.json").write_text(json.dumps(config))
+    return folder
+
+
+def documents(count: int = 40) -> list[dict[str, Any]]:
+    """Pieces of a standard library module, with its comments and strings labelled."""
+    source = inspect.getsource(json.decoder) + inspect.getsource(inspect)
+    lines = [line for line in source.splitlines() if line.strip()]
+    found = []
+    for index in range(count):
+        text = "\n".join(lines[index * 6 : index * 6 + 6])
+        found.append(
+            {
+                "id": f"doc-{index}",
+                "text": text,
+                "labels": {
+                    "comment": [[*m.span()] for m in re.finditer(r"#.*", text)],
+                    "string": [[*m.span()] for m in re.finditer(r"'[^'\n]+'", text)],
+                },
+            }
+        )
+    return found
+
+
+def features_of_all_kinds(dictionary: str, width: int = 16) -> list[dict[str, Any]]:
+    """Definitions of every kind, composites across sites included."""
+    ramp = [float(i + 1) for i in range(width)]
+    return [
+        {"kind": "sae_latent", "name": "latent", "dictionary": dictionary, "index": 3},
+        {
+            "kind": "sae_latent",
+            "name": "latent-of-comments",
+            "dictionary": dictionary,
+            "index": 7,
+            "concept": "comment",
+        },
+        {
+            "kind": "linear_probe",
+            "name": "probe",
+            "site": "blocks.2.hook_resid_post",
+            "weights": ramp,
+            "bias": -0.5,
+            "concept": "string",
+        },
+        {"kind": "direction", "name": "direction", "site": SITE, "vector": ramp[::-1]},
+        {"kind": "neuron", "name": "neuron", "site": "blocks.0.hook_mlp_out", "index": 5},
+        {
+            "kind": "composite",
+            "name": "composite",
+            "operation": "sum",
+            "components": [
+                {"feature": "latent", "weight": 0.5},
+                {"feature": "neuron", "weight": -1.0},
+            ],
+        },
+    ]
+
+
+class World:
+    """Registered things of one deployment, written as the API writes them."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.settings = settings
+        self.database = database
+        self.store = ArtifactStore(settings.artifacts)
+        self.models = settings.allowed_roots[0]
+
+    def corpus(self, values: Sequence[dict[str, Any]] | None = None) -> UUID:
+        parsed = parse_objects(values or documents())
+        data = to_jsonl(parsed)
+        digest = sha256_json([data.decode()])
+        key = f"corpora/{digest}/documents.jsonl"
+        self.store.write_bytes(key, data)
+        facts = describe(parsed)
+        return self._add(
+            Corpus(
+                name=new_id().hex,
+                digest=digest,
+                artifact_key=key,
+                documents=facts.documents,
+                groups=facts.groups,
+                characters=facts.characters,
+                concepts=facts.concepts,
+            )
+        )
+
+    def dictionary(self, folder: Path) -> str:
+        """Register a dictionary under a fresh name, which is returned."""
+        facts = inspect_dictionary_source(str(folder), self.settings.allowed_roots)
+        assert facts is not None
+        name = f"d{new_id().hex}"
+        self._add(
+            Dictionary(
+                name=name,
+                site=SITE,
+                source=str(folder),
+                digest=facts.digest,
+                architecture=facts.architecture,
+                d_in=facts.d_in,
+                d_sae=facts.d_sae,
+            )
+        )
+        return name
+
+    def feature_set(self, definitions: Sequence[dict[str, Any]]) -> UUID:
+        with self.database.unit_of_work() as session:
+            feature_set = FeatureSet(id=new_id(), name=new_id().hex)
+            session.add(feature_set)
+            session.flush()
+            version = FeatureSetVersion(
+                id=new_id(),
+                feature_set_id=feature_set.id,
+                number=1,
+                digest=sha256_json(list(definitions)),
+                features_count=len(definitions),
+            )
+            session.add(version)
+            session.flush()
+            for position, definition in enumerate(definitions):
+                dictionary = session.scalar(
+                    select(Dictionary.id).where(Dictionary.name == definition.get("dictionary"))
+                )
+                session.add(
+                    Feature(
+                        id=new_id(),
+                        feature_set_version_id=version.id,
+                        position=position,
+                        name=definition["name"],
+                        kind=definition["kind"],
+                        concept=definition.get("concept"),
+                        definition=definition,
+                        definition_digest=sha256_json(definition),
+                        dictionary_id=dictionary,
+                    )
+                )
+            return version.id
+
+    def model(self) -> UUID:
+        return self._add(Model(name=new_id().hex))
+
+    def checkpoint(self, model: UUID, source: Path, **values: Any) -> UUID:
+        return self._add(
+            Checkpoint(model_id=model, name=new_id().hex, source=str(source), **values)
+        )
+
+    def monitor(
+        self,
+        model: UUID,
+        corpus: UUID,
+        *,
+        feature_set: UUID | None = None,
+        dictionary: str | None = None,
+        watchlist: Sequence[str] = (),
+        **policy: Any,
+    ) -> UUID:
+        with self.database.unit_of_work() as session:
+            dictionary_id = session.scalar(
+                select(Dictionary.id).where(Dictionary.name == dictionary)
+            )
+        # The dictionaries here are random, so no FVU is too bad, and the corpora are tiny.
+        settings = {"fvu_max": 1e9, "min_active_documents": 5, **policy}
+        return self._add(
+            Monitor(
+                name=new_id().hex,
+                model_id=model,
+                corpus_id=corpus,
+                feature_set_version_id=feature_set,
+                dictionary_id=dictionary_id,
+                baseline={"alias": "baseline"},
+                policy=DriftPolicy(**settings).model_dump(mode="json"),
+                watchlist=list(watchlist),
+                updated_at=now(),
+            )
+        )
+
+    def evaluate(
+        self, monitor: UUID, candidate: UUID, baseline: UUID, previous: UUID | None = None
+    ) -> UUID:
+        """Accept an evaluation: its row, its plan shard and the message, in one transaction."""
+        with self.database.unit_of_work() as session:
+            row = session.get_one(Monitor, monitor)
+            evaluation = Evaluation(
+                id=new_id(),
+                monitor_id=monitor,
+                checkpoint_id=candidate,
+                baseline_checkpoint_id=baseline,
+                previous_checkpoint_id=previous,
+                corpus_id=row.corpus_id,
+                feature_set_version_id=row.feature_set_version_id,
+                dictionary_id=row.dictionary_id,
+                policy=row.policy,
+                inputs_digest=new_id().hex,
+            )
+            session.add(evaluation)
+            session.flush()
+            ledger.open_shard(session, kind="plan", evaluation_id=evaluation.id)
+            return evaluation.id
+
+    def _add(self, row: Any) -> UUID:
+        with self.database.unit_of_work() as session:
+            row.id = new_id()
+            session.add(row)
+            session.flush()
+            found: UUID = row.id
+            return found
+
+    def evaluation(self, evaluation_id: UUID) -> Evaluation:
+        with self.database.unit_of_work() as session:
+            return session.get_one(Evaluation, evaluation_id)
+
+    def shards(self) -> Sequence[Shard]:
+        with self.database.unit_of_work() as session:
+            return session.scalars(select(Shard).order_by(Shard.created_at)).all()
+
+    def verdicts(self, evaluation_id: UUID, comparison: str = "baseline") -> dict[str, Verdict]:
+        with self.database.unit_of_work() as session:
+            rows = session.scalars(
+                select(Verdict).where(
+                    Verdict.evaluation_id == evaluation_id, Verdict.comparison == comparison
+                )
+            )
+            return {row.feature: row for row in rows}
+
+    def numbers(self, evaluation_id: UUID) -> dict[tuple[str, str], Any]:
+        """All that an evaluation found, in a form that two runs can be compared in."""
+        return {
+            (comparison, name): (row.verdict, row.effect, row.lower, row.upper, row.estimates)
+            for comparison in ("baseline", "previous")
+            for name, row in self.verdicts(evaluation_id, comparison).items()
+        }
+
+    def control(self, evaluation_id: UUID) -> Control:
+        with self.database.unit_of_work() as session:
+            return session.get_one(Control, (evaluation_id, "no_op"))
+
+    def health(self, evaluation_id: UUID) -> Sequence[DictionaryHealth]:
+        with self.database.unit_of_work() as session:
+            return session.scalars(
+                select(DictionaryHealth).where(DictionaryHealth.evaluation_id == evaluation_id)
+            ).all()
+
+    def wait(self, evaluation_id: UUID, timeout: float = 120) -> Evaluation:
+        """The evaluation, once it has ended."""
+
+        def ended() -> Evaluation | None:
+            found = self.evaluation(evaluation_id)
+            return found if found.state in ENDED else None
+
+        try:
+            return wait_for(ended, timeout)
+        except TimeoutError:
+            states = [(s.kind, s.position, s.state, s.attempt, s.error) for s in self.shards()]
+            found = self.evaluation(evaluation_id)
+            raise AssertionError(f"{found.state} at {found.step}; shards {states}") from None
+
+
+def wait_for(condition: Any, timeout: float = 60) -> Any:
+    """The first true result of a condition.
+
+    Raises:
+        TimeoutError: it stayed false.
+    """
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    raise TimeoutError
+
+
+@contextmanager
+def dispatching(settings: Settings) -> Iterator[None]:
+    """A dispatcher in a thread."""
+    stop = threading.Event()
+    thread = threading.Thread(target=run_dispatcher, args=(settings, stop), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+class Worker:
+    """A worker process with one or more children."""
+
+    def __init__(self, settings: Settings, log: Path, concurrency: int = 1) -> None:
+        self.log = log
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "celery", "--app", "workers.celery_app", "worker"),
+                    *("--pool", "prefork", "--concurrency", str(concurrency)),
+                    *("--hostname", f"{new_id().hex}@test", "--loglevel", "info"),
+                    *("--without-gossip", "--without-mingle"),
+                ],
+                env=child_environment(settings) | {"OMP_NUM_THREADS": str(settings.threads)},
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def children(self) -> list[psutil.Process]:
+        """The pool's processes."""
+        return [
+            child
+            for child in psutil.Process(self.process.pid).children()
+            if child.status() != psutil.STATUS_ZOMBIE
+        ]
+
+    def kill_children(self) -> None:
+        """kill -9, as the kernel does when memory runs out."""
+        for child in self.children():
+            os.kill(child.pid, signal.SIGKILL)
+
+    def kill(self) -> None:
+        """kill -9 for parent and children at once."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self, timeout: float = 60) -> None:
+        """A warm shutdown; what does not obey in time is killed."""
+        self.process.terminate()
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+
+@contextmanager
+def working(settings: Settings, log: Path, concurrency: int = 1) -> Iterator[Worker]:
+    """A worker for the duration of a block."""
+    worker = Worker(settings, log, concurrency)
+    try:
+        yield worker
+    finally:
+        if worker.process.poll() is None:
+            worker.stop()
+
+
+@contextmanager
+def connected(settings: Settings) -> Iterator[World]:
+    """A world on a deployment's database."""
+    database = Database(make_engine(settings, application="tests"))
+    try:
+        yield World(settings, database)
+    finally:
+        database.dispose()

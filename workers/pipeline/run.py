@@ -1,0 +1,137 @@
+"""One attempt at one shard: claim it, keep its lease, do the work, record what became of it."""
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import TypeVar
+from uuid import UUID
+
+import structlog
+from celery.exceptions import SoftTimeLimitExceeded
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from app.core.logging import get_logger
+from app.evaluations import ledger, snapshots
+from app.evaluations.ledger import Claim, StaleAttempt
+from workers.errors import EvaluationError
+from workers.pipeline.capture import capture
+from workers.pipeline.compare import compare
+from workers.pipeline.context import Context, get_context
+from workers.pipeline.lease import Lease
+from workers.pipeline.plan import plan
+
+_WORK: dict[str, Callable[[Context, Claim, Lease], None]] = {
+    "plan": plan,
+    "capture": capture,
+    "compare": compare,
+}
+_DETAIL_LIMIT = 2000
+Result = TypeVar("Result")
+
+log = get_logger(__name__)
+
+
+def run_shard(shard_id: UUID, context: Context | None = None) -> None:
+    """Work on a shard if nobody else does and it is not finished yet.
+
+    Returns without an error in every case that the ledger has recorded: finished, failed, to be
+    tried again, or taken over by another worker.
+    """
+    context = context or get_context()
+    settings = context.settings
+
+    def claim_shard(session: Session) -> Claim | None:
+        return ledger.claim(
+            session,
+            shard_id,
+            worker=f"{socket.gethostname()}:{os.getpid()}",
+            lease_seconds=settings.lease_seconds,
+            max_attempts=settings.max_attempts,
+        )
+
+    claim = settle(context, claim_shard)
+    if claim is None:
+        log.debug("nothing to claim", shard=str(shard_id))
+        return
+    lease = Lease(
+        context.heartbeats,
+        claim,
+        lease_seconds=settings.lease_seconds,
+        heartbeat_seconds=settings.heartbeat_seconds,
+    )
+    began = time.monotonic()
+    with structlog.contextvars.bound_contextvars(
+        shard=str(shard_id), kind=claim.kind, attempt=claim.attempt
+    ):
+        log.info("shard claimed", position=claim.position)
+        with lease:
+            _attempt(context, claim, lease)
+        log.info("shard left", seconds=round(time.monotonic() - began, 3))
+
+
+def settle(context: Context, work: Callable[[Session], Result]) -> Result:
+    """One short transaction, tried again while Postgres is away, for as long as a lease lasts.
+
+    Raises:
+        OperationalError: Postgres stayed away; the lease runs out and the sweep takes over.
+    """
+    deadline = time.monotonic() + context.settings.lease_seconds
+    pause = 0.1
+    while True:
+        try:
+            with context.database.unit_of_work() as session:
+                return work(session)
+        except OperationalError as error:
+            if time.monotonic() + pause > deadline:
+                raise
+            log.warning("postgres unavailable", error=_line(error), retry_in=pause)
+        time.sleep(pause)
+        pause = min(2 * pause, 2.0)
+
+
+def _attempt(context: Context, claim: Claim, lease: Lease) -> None:
+    try:
+        _WORK[claim.kind](context, claim, lease)
+    except StaleAttempt:
+        log.info("the shard is no longer ours")
+    except EvaluationError as error:
+        log.warning("failed for good", code=error.code, detail=error.detail)
+        permanent = ledger.failure(error.code, error.detail[:_DETAIL_LIMIT])
+        _record(context, lambda session: snapshots.fail_permanently(session, claim, permanent))
+    except SoftTimeLimitExceeded:
+        limit = context.settings.shard_soft_limit
+        _try_again(
+            context,
+            claim,
+            "timed_out",
+            f"it did not finish within {limit:g} s (FEATUREDRIFT_SHARD_SOFT_LIMIT); use smaller "
+            "shards (FEATUREDRIFT_TOKENS_PER_SHARD) or raise the limit",
+        )
+    # Whatever it was, it is logged with its traceback and told to a person by the ledger.
+    except Exception as error:
+        log.exception("failed, to be tried again")
+        _try_again(context, claim, "error", f"{type(error).__name__}: {_line(error)}")
+
+
+def _try_again(context: Context, claim: Claim, code: str, detail: str) -> None:
+    error = ledger.failure(code, detail[:_DETAIL_LIMIT])
+    _record(context, lambda session: ledger.requeue(session, claim, error))
+    _record(
+        context,
+        lambda session: snapshots.fail_exhausted(
+            session, claim.shard_id, context.settings.max_attempts
+        ),
+    )
+
+
+def _record(context: Context, work: Callable[[Session], object]) -> None:
+    try:
+        settle(context, work)
+    except StaleAttempt:
+        log.info("the shard is no longer ours")
+
+
+def _line(error: BaseException) -> str:
+    return str(error).strip().split("\n", 1)[0][:500]
