@@ -4,8 +4,7 @@ Endpoints are plain functions that run in threads; each commits before it answer
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from importlib import import_module
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 import anyio.to_thread
@@ -19,6 +18,7 @@ from app.core.database import Database, make_engine
 from app.core.problems import Problem, install_problem_handlers
 from app.core.waiting import MAX_WAITING
 from app.evaluations.routes import router as evaluations
+from app.exporter.server import Exporter
 from app.monitors.routes import router as monitors
 from app.registry.routes.checkpoints import router as checkpoints
 from app.registry.routes.corpora import router as corpora
@@ -57,8 +57,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(v1)
     app.include_router(health.router)
     if settings.metrics_in_api:
-        exporter: Any = import_module("app.exporter")
-        app.mount("/metrics", exporter.make_metrics_app(settings))
+        app.state.exporter = Exporter(settings)
+        app.add_route("/metrics", app.state.exporter.endpoint, include_in_schema=False)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
@@ -66,7 +66,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
-    yield
+    with getattr(app.state, "exporter", nullcontext()):
+        yield
     app.state.database.dispose()
 
 

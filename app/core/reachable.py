@@ -73,6 +73,29 @@ def require_loopback(host: str) -> None:
         )
 
 
+def listen(host: str, port: int) -> socket.socket:
+    """Open a listening socket; port 0 takes a free one.
+
+    It is opened before anything else is started, so that a taken port is the first thing to show.
+
+    Raises:
+        StartError: the port is taken or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise StartError(
+            f"Port {port} on {host} cannot be used: {error.strerror}. Give another --port, or end "
+            "what listens there."
+        ) from error
+    return listener
+
+
 def _revisions(engine: Engine, settings: Settings) -> tuple[str | None, str | None]:
     try:
         return current_and_head(engine)

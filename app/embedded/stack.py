@@ -12,7 +12,7 @@ import httpx
 from sqlalchemy import create_engine
 
 from app.core.migrate import upgrade
-from app.core.reachable import StartError, require_loopback, require_postgres, require_redis
+from app.core.reachable import listen, require_loopback, require_postgres, require_redis
 from app.embedded.children import Child, ChildSpec
 from app.embedded.environment import child_environment, settings_from
 from app.embedded.errors import EmbeddedError, InterruptedStartError
@@ -66,6 +66,10 @@ class EmbeddedStack:
         """The process id of the worker's parent, as it is now: a restart changes it."""
         return self._running("worker").pid
 
+    def stopping(self) -> bool:
+        """Whether someone has asked to stop."""
+        return self._stop_asked
+
     @property
     def failure(self) -> str | None:
         """Why the stack cannot go on, once a child did not stay alive."""
@@ -90,7 +94,7 @@ class EmbeddedStack:
         require_loopback(self.settings.host)
         self._lock.acquire()
         try:
-            self._listener = _listen(self.settings.host, self.settings.port)
+            self._listener = listen(self.settings.host, self.settings.port)
             self._set(port=self._listener.getsockname()[1])
             for name in end_recorded(self.data_dir):
                 self._report(f"ended {name}, left over from a run that was killed")
@@ -119,7 +123,7 @@ class EmbeddedStack:
         if self._supervisor is None:
             raise RuntimeError("the stack is not running")
         spec = ChildSpec(name=argv[-1], argv=argv, environment=child_environment(self.settings))
-        return self._supervisor.run(spec, stopping=self._stopping)
+        return self._supervisor.run(spec, stopping=self.stopping)
 
     def stop(self) -> None:
         """End worker, dispatcher, API, Redis and Postgres, in this order, each in bounded time."""
@@ -143,19 +147,18 @@ class EmbeddedStack:
 
     def _start_backing(self) -> None:
         supervisor = self._require_supervisor()
-        stopping = self._stopping
         if self._own_postgres:
             self._report("starting Postgres")
             spec, url = prepare_postgres(self.data_dir / "postgres", log=self.logs / "postgres.log")
             self._check_stop()
-            wait_for_postgres(supervisor.start(spec), url, stopping=stopping)
+            wait_for_postgres(supervisor.start(spec), url, stopping=self.stopping)
             self._set(database_url=url)
         else:
             require_postgres(self.settings, migrated=False)
         if self._own_redis:
             self._report("starting Redis")
             spec, url = prepare_redis(self.data_dir / "redis", log=self.logs / "redis.log")
-            wait_for_redis(supervisor.start(spec), url, stopping=stopping)
+            wait_for_redis(supervisor.start(spec), url, stopping=self.stopping)
             self._set(redis_url=url)
         else:
             require_redis(self.settings)
@@ -218,9 +221,6 @@ class EmbeddedStack:
         """Fill in what is known only now; the values are our own and need no validation."""
         self.settings = self.settings.model_copy(update=values)
 
-    def _stopping(self) -> bool:
-        return self._stop_asked
-
     def _check_stop(self) -> None:
         if self._stop_asked:
             raise InterruptedStartError("stopped before it was ready")
@@ -235,21 +235,3 @@ class EmbeddedStack:
         if self._supervisor is None:
             raise RuntimeError("the stack is not running")
         return self._supervisor
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """The API's socket, opened here: a taken port shows before anything is started, and a
-    restarted API loses no connection."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(2048)
-    except OSError as error:
-        listener.close()
-        raise StartError(
-            f"Port {port} on {host} cannot be used: {error.strerror}. Give another --port, or end "
-            "what listens there."
-        ) from error
-    return listener
