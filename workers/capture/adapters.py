@@ -23,7 +23,7 @@ def merge_adapter(
     Raises:
         EvaluationError: the adapter's kind cannot be merged, or its weights do not fit the base.
     """
-    from peft import PeftConfig, PeftModel, get_peft_model
+    from peft import PeftConfig, get_peft_model
     from peft.utils import set_peft_model_state_dict
     from safetensors.torch import load_file
 
@@ -39,9 +39,9 @@ def merge_adapter(
     config.inference_mode = True
     under = _read_base(base, numerics, read_weights, config.task_type)
     try:
-        adapted: PeftModel = get_peft_model(under, config)
+        adapted: Any = get_peft_model(under, config)
         state = load_file(str(resolved.weights[0]))
-        outcome = set_peft_model_state_dict(adapted, state)
+        outcome: Any = set_peft_model_state_dict(adapted, state)
     except (ValueError, RuntimeError) as error:
         raise EvaluationError(
             "adapter_invalid",

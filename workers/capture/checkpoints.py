@@ -6,18 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.core.digests import sha256_bytes, sha256_json
+from app.core.digests import sha256_json
 from app.sources.checkpoint import CheckpointFiles, inspect_checkpoint
+from workers.capture.identity import adapter_digest, config_digest, tokenizer_digest
 from workers.capture.sources import as_evaluation_error, locate
 from workers.capture.tensorfiles import weights_digest
 from workers.errors import EvaluationError
-
-# Entries of a config that change no activation at inference: names, provenance, training, heads,
-# generation. Everything else is part of what the checkpoint computes.
-_IDLE_CONFIG = frozenset(
-    ["_name_or_path", "architectures", "transformers_version", "torch_dtype", "dtype", "use_cache", "return_dict", "output_attentions", "output_hidden_states", "attn_implementation", "_attn_implementation", "_attn_implementation_internal", "_attn_implementation_autoset", "problem_type", "id2label", "label2id", "num_labels", "finetuning_task", "task_specific_params", "bos_token_id", "eos_token_id", "sep_token_id", "decoder_start_token_id", "tie_word_embeddings", "initializer_range", "classifier_dropout", "attention_dropout", "hidden_dropout", "hidden_dropout_prob", "attention_probs_dropout_prob", "resid_pdrop", "embd_pdrop", "attn_pdrop", "gradient_checkpointing", "is_encoder_decoder", "tokenizer_class", "prefix", "chunk_size_feed_forward", "final_logit_softcapping", "pretraining_tp", "summary_type", "summary_use_proj", "summary_activation", "summary_first_dropout", "summary_proj_to_labels"]
-)
-_ADAPTER_FUNCTION = ["peft_type", "r", "lora_alpha", "use_rslora", "use_dora", "target_modules", "rank_pattern", "alpha_pattern", "bias", "fan_in_fan_out", "layers_to_transform", "layers_pattern", "modules_to_save", "task_type"]
 
 
 @dataclass(frozen=True)
@@ -136,8 +130,8 @@ def _full(source: str, commit: str | None, files: CheckpointFiles) -> ResolvedCh
         path=files.path,
         commit=commit,
         weights_digest=weights_digest(weights),
-        config_digest=sha256_json(_functional(config.to_dict())),
-        tokenizer_digest=_tokenizer_digest(tokenizer),
+        config_digest=config_digest(config),
+        tokenizer_digest=tokenizer_digest(tokenizer),
         context_length=_context_length(text, tokenizer),
         width=width,
         layers=layers,
@@ -151,9 +145,6 @@ def _full(source: str, commit: str | None, files: CheckpointFiles) -> ResolvedCh
 def _adapter(
     source: str, commit: str | None, files: CheckpointFiles, base: ResolvedCheckpoint
 ) -> ResolvedCheckpoint:
-    function = {name: files.config.get(name) for name in _ADAPTER_FUNCTION}
-    if isinstance(function["target_modules"], list):
-        function["target_modules"] = sorted(function["target_modules"])
     own = [file for file in files.weights if file.name == "adapter_model.safetensors"]
     if not own:
         raise EvaluationError(
@@ -166,9 +157,9 @@ def _adapter(
         path=files.path,
         commit=commit,
         weights_digest=sha256_json([base.weights_digest, weights_digest(own)]),
-        config_digest=sha256_json([base.config_digest, function]),
+        config_digest=sha256_json([base.config_digest, adapter_digest(files.config)]),
         tokenizer_digest=(
-            _tokenizer_digest(_load_tokenizer(files.path))
+            tokenizer_digest(_load_tokenizer(files.path))
             if brings_tokenizer
             else base.tokenizer_digest
         ),
@@ -235,36 +226,6 @@ def _load_tokenizer(path: Path) -> Any:
             "fast tokenizer (tokenizer.json)",
         )
     return tokenizer
-
-
-def _functional(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration without what changes no activation, nested configurations included."""
-    return {
-        str(name): _functional(value) if isinstance(value, dict) else _plain(value)
-        for name, value in config.items()
-        if name not in _IDLE_CONFIG
-    }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        # 10000 and 10000.0 are the same rope base, written by different versions.
-        return int(value) if value.is_integer() else str(value)
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
-
-
-def _tokenizer_digest(tokenizer: Any) -> str:
-    """What the tokenizer does: its compiled pipeline, without truncation and padding.
-
-    Taken from the loaded tokenizer rather than from its files, because the same tokenizer is
-    written in different files by different library versions.
-    """
-    pipeline = json.loads(tokenizer.backend_tokenizer.to_str())
-    pipeline.pop("truncation", None)
-    pipeline.pop("padding", None)
-    return sha256_bytes(json.dumps(pipeline, sort_keys=True).encode())
 
 
 def _context_length(config: Any, tokenizer: Any) -> int:

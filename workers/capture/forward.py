@@ -22,7 +22,7 @@ class _StopForward(BaseException):
 class SiteReader:
     """Reads the activations of some sites of one model.
 
-    The sites' widths are measured by a pass over one token, so that a site which never runs, or
+    The sites' widths are measured by a pass over a few tokens, so that a site which never runs, or
     which holds no activations, is found before any work is done.
     """
 
@@ -34,8 +34,8 @@ class SiteReader:
         """
         self._model = model
         self._bound = tuple(bind_site(model.module, parse_site(name)) for name in sites)
-        token = torch.full((1, 1), model.pad_id, dtype=torch.long)
-        probe = self._run(token, torch.ones_like(token), torch.zeros(1, dtype=torch.long))
+        # Two rows of three: a tensor shared by the rows, such as rotary angles, must not pass.
+        probe = self.read(torch.full((2, 3), model.pad_id), torch.tensor([3, 3]))
         self.widths: Mapping[str, int] = {name: value.shape[1] for name, value in probe.items()}
         """Width of each site: the last axis of its activations."""
 

@@ -112,7 +112,7 @@ def _check_complete(
     if mismatched := sorted(str(entry) for entry in report["mismatched_keys"]):
         raise EvaluationError(
             "weights_mismatch",
-            f"{resolved.path}: {_some(mismatched)} does not have the shape that config.json implies",
+            f"{resolved.path}: {_some(mismatched)} does not have the shape of its config.json",
         )
     prefix = str(getattr(module, "base_model_prefix", ""))
     base = getattr(module, prefix, None) if prefix else None

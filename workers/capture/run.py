@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -149,7 +150,7 @@ def _outliers(
     result = np.zeros(len(norm), dtype=np.bool_)
     bounds = np.concatenate([[0], np.cumsum(rows.lengths)])
     special = corpus.special[rows.tokens]
-    for first, stop in zip(bounds, bounds[1:], strict=False):
+    for first, stop in pairwise(bounds):
         text = norm[first:stop][~special[first:stop]]
         if len(text):
             result[first:stop] = norm[first:stop] > OUTLIER_FACTOR * np.median(text)

@@ -1,4 +1,4 @@
-"""Bring a checkpoint or dictionary to this machine: a folder, an object store, a pinned hub commit."""
+"""Bring a checkpoint or dictionary here: from a folder, an object store, or a pinned hub commit."""
 
 import shutil
 import tempfile

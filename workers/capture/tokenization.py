@@ -78,8 +78,9 @@ class TokenizedCorpus:
     def from_bytes(cls, data: bytes) -> "TokenizedCorpus":
         """Read what `to_bytes` wrote."""
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        facts = json.loads(header["__metadata__"]["corpus"])
-        return cls(**load(data), **facts)
+        facts: dict[str, Any] = json.loads(header["__metadata__"]["corpus"])
+        arrays: dict[str, Any] = load(data)
+        return cls(**arrays, **facts)
 
 
 def tokenize_corpus(

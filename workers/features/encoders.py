@@ -105,6 +105,7 @@ class Inlet:
         bias = source.tensors()["b_dec"].to(device, self.dtype)
         require_finite(source, "b_dec", bias)
         self.sae.b_dec.data = bias
+        self.sae.eval().requires_grad_(False)
 
     def __call__(self, x: Tensor) -> Tensor:
         """The encoder's input [T, d_in]."""
@@ -132,7 +133,7 @@ class PerLatentEncoder(Encoder):
             wanted = slice(first, stop) if self._columns is None else self._columns[first:stop]
             yield _Block(self._source, tensors, first, wanted, self._inlet.dtype, self._device)
 
-    def encode(self, x: Tensor, lengths: Sequence[int]) -> csr_array:
+    def encode(self, x: Tensor, lengths: Sequence[int]) -> csr_array:  # noqa: ARG002
         """See `Encoder.encode`."""
         rows: list[NDArray[np.int64]] = []
         columns: list[NDArray[np.int64]] = []
@@ -160,9 +161,7 @@ class _Block:
         device: torch.device,
     ) -> None:
         def read(name: str) -> Tensor:
-            part = tensors[name][..., wanted].to(device, dtype).contiguous()
-            require_finite(source, name, part)
-            return part
+            return tensors[name][..., wanted].to(device, dtype).contiguous()
 
         self.first = first
         self._weight = read("W_enc")
@@ -177,6 +176,9 @@ class _Block:
         if source.architecture in JUMPRELU:
             # ReLU(z)·(z > θ) is on where z is above both 0 and θ.
             self._threshold = read("threshold").clamp_min(0)
+        # An infinite threshold is a way to switch a latent off, so only these are checked.
+        for name, part in (("W_enc", self._weight), ("the encoder bias", self._bias)):
+            require_finite(source, name, part)
 
     def encode(self, x: Tensor) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
         """Rows, columns and values of the latents that are on."""
@@ -227,7 +229,7 @@ class TopKEncoder(Encoder):
         for part in self._weights:
             require_finite(source, "W_enc", part)
 
-    def encode(self, x: Tensor, lengths: Sequence[int]) -> csr_array:
+    def encode(self, x: Tensor, lengths: Sequence[int]) -> csr_array:  # noqa: ARG002
         """See `Encoder.encode`."""
         prepared = self._inlet(x)
         found = [self._select(prepared[a : a + _ROWS]) for a in range(0, len(x), _ROWS)]

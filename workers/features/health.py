@@ -6,6 +6,7 @@ depend, not even in their last bit, on how batches were spread over shards.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -245,7 +246,7 @@ class HealthMeter:
         self._own = self._own or OwnEncoder(self.source, self._device)
         bounds = np.concatenate([[0], np.cumsum(lengths)])
         parts = []
-        for first, stop in zip(bounds, bounds[1:], strict=False):
+        for first, stop in pairwise(bounds):
             wanted = rows[(rows >= first) & (rows < stop)] - first
             if len(wanted):
                 whole = self._own.sae(x[first:stop][None])[0]

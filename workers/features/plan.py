@@ -15,7 +15,7 @@ from workers.features import composites
 from workers.features.dictionaries import SIGNED, DictionarySource
 from workers.features.encoders import Encoder, make_encoder
 from workers.features.readouts import Readout, SiteReadouts, check_readout
-from workers.features.sparse import from_dense, place
+from workers.features.sparse import from_dense, from_parts, place
 from workers.snapshots.format import Column, Columns
 
 
@@ -90,8 +90,8 @@ class FeaturePlan:
 
     @classmethod
     def whole_dictionary(cls, dictionary: DictionarySource) -> "FeaturePlan":
-        """Plan all latents of a dictionary; column i is latent i, named `<dictionary>.<i>`."""
-        names = (Column(f"{dictionary.name}.{index}") for index in range(dictionary.d_sae))
+        """Plan all latents of a dictionary; column i is latent i, named `latent-<i>`."""
+        names = (Column(f"latent-{index}") for index in range(dictionary.d_sae))
         columns = Columns(sparse=tuple(names))
         return cls({}, {dictionary.name: dictionary}, columns, (dictionary.site,), whole=True)
 
@@ -105,11 +105,12 @@ class FeaturePlan:
             EvaluationError: naming the feature or dictionary, its size and the site's width.
         """
         for dictionary in self.dictionaries.values():
-            if dictionary.d_in != widths[dictionary.site]:
+            width = widths[dictionary.site]
+            if dictionary.d_in != width:
                 raise EvaluationError(
                     "width_mismatch",
                     f"dictionary {dictionary.name!r} takes {dictionary.d_in} entries (d_in), but "
-                    f"site {dictionary.site!r} of this checkpoint is {widths[dictionary.site]} wide",
+                    f"site {dictionary.site!r} of this checkpoint is {width} wide",
                 )
         for feature in self.features.values():
             if not isinstance(feature, SaeLatent | Composite):
@@ -157,7 +158,7 @@ class Evaluator:
         """
         tokens = sum(lengths)
         codes: dict[str, csr_array] = {}
-        sparse = csr_array((tokens, len(self._position)), dtype=np.float32)
+        sparse = from_parts([], [], [], (tokens, len(self._position)))
         for name, latents in self._latents.items():
             values, everything = latents.encode(activations[latents.source.site], lengths)
             if everything is not None:
