@@ -62,8 +62,8 @@ def sparse_estimates(sums: PairedSums) -> dict[Estimand, Estimates]:
     """
     n11, n10, n01 = (x.astype(np.float64) for x in (sums.both, sums.only_a, sums.only_b))
     t11, t10, t01 = n11.sum(0), n10.sum(0), n01.sum(0)
-    same = _identical(sums)
     discordant, active = t10 + t01, t11 + t10 + t01
+    same = _identical(sums) & (active > 0)
     na, nb = t11 + t10 + 0.5, t11 + t01 + 0.5
 
     rate, rate_variance = _jackknife(

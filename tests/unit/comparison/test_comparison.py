@@ -1,0 +1,381 @@
+"""Whole comparisons over snapshots on disk."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from scipy.sparse import csr_array
+
+from app.core.artifacts import ArtifactStore
+from workers.comparison import (
+    ComparisonResult,
+    CorpusLabels,
+    compare_snapshots,
+    identical,
+    write_parquet,
+)
+from workers.drift.ladder import Blocked
+from workers.drift.policy import Policy
+from workers.snapshots import (
+    OUTLIER,
+    SPECIAL,
+    Column,
+    Columns,
+    ShardContent,
+    SnapshotReader,
+    finish,
+    snapshot_key,
+    write_shard,
+)
+
+DOCUMENTS, LENGTH, LATENTS, PROBES = 80, 30, 6, 3
+TOKENS = DOCUMENTS * LENGTH
+CONCEPTS = {"probe-0": "number", "latent-0": "number"}
+INPUTS: dict[str, Any] = {
+    "weights_digest": "1" * 64,
+    "tokenizer_digest": "2" * 64,
+    "corpus_digest": "3" * 64,
+    "features_digest": "4" * 64,
+    "dictionaries": {"sae": "5" * 64},
+    "sequence_length": LENGTH,
+    "numerics": {"dtype": "float32", "threads": 2},
+}
+
+
+class Bench:
+    """Values at every token of a small corpus, and a store to write them to as snapshots."""
+
+    def __init__(self, store: ArtifactStore) -> None:
+        rng = np.random.default_rng(0)
+        self.store = store
+        self.document = np.repeat(np.arange(DOCUMENTS), LENGTH).astype(np.int32)
+        # Each token is a word of three characters and the space before it.
+        self.start = np.tile(np.arange(LENGTH) * 4, DOCUMENTS).astype(np.int32)
+        self.end = self.start + 4
+        self.flags = np.zeros(TOKENS, np.uint8)
+        self.number = rng.random(TOKENS) < 0.3
+        self.latents = np.where(
+            rng.random((TOKENS, LATENTS)) < 0.3, rng.exponential(size=(TOKENS, LATENTS)), 0.0
+        )
+        self.latents[:, 0] = np.where(self.number, 1 + rng.random(TOKENS), 0.0)
+        self.probes = rng.normal(size=(TOKENS, PROBES))
+        self.probes[:, 0] += 2 * self.number
+
+    @property
+    def corpus(self) -> CorpusLabels:
+        spans = [
+            [
+                (int(s) + 1, int(s) + 4)
+                for s, n in zip(self.start[rows], self.number[rows], strict=True)
+                if n
+            ]
+            for rows in (slice(i * LENGTH, (i + 1) * LENGTH) for i in range(DOCUMENTS))
+        ]
+        return CorpusLabels(
+            np.arange(DOCUMENTS), {"number": spans}, [" abc" * LENGTH for _ in range(DOCUMENTS)]
+        )
+
+    def snapshot(
+        self, name: str, *, fvu: float = 0.1, shards: int = 3, **changes: Any
+    ) -> SnapshotReader:
+        arrays = {
+            "document": self.document,
+            "start": self.start,
+            "end": self.end,
+            "flags": self.flags,
+            "latents": self.latents,
+            "probes": self.probes,
+        }
+        arrays.update({k: changes.pop(k) for k in list(changes) if k in arrays})
+        inputs = INPUTS | {"weights_digest": name} | changes
+        key = snapshot_key(inputs)
+        tokens = len(arrays["document"])
+        bounds = np.linspace(0, tokens, shards + 1).astype(int)
+        for position in range(shards):
+            rows = slice(bounds[position], bounds[position + 1])
+            matrix = csr_array(arrays["latents"][rows].astype(np.float32))
+            write_shard(
+                self.store,
+                key,
+                position,
+                ShardContent(
+                    *(arrays[n][rows] for n in ("document", "start", "end", "flags")),
+                    matrix.indptr.astype(np.int64),
+                    matrix.indices.astype(np.int32),
+                    matrix.data,
+                    arrays["probes"][rows].astype(np.float32),
+                ),
+                first_batch=position,
+                stop_batch=position + 1,
+            )
+        finish(
+            self.store,
+            key,
+            inputs=inputs,
+            columns=Columns(
+                tuple(Column(f"latent-{i}") for i in range(LATENTS)),
+                tuple(Column(f"probe-{i}") for i in range(PROBES)),
+            ),
+            shards=shards,
+            documents=DOCUMENTS,
+            split_documents=0,
+            merge_health=lambda _: {"sae": {"fvu": fvu}},
+        )
+        return SnapshotReader(self.store, key)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(ArtifactStore(tmp_path.as_uri()))
+
+
+def changed(bench: Bench) -> SnapshotReader:
+    rng = np.random.default_rng(1)
+    latents = np.where(rng.random(bench.latents.shape) < 0.98, bench.latents, 0)
+    latents[:, 1] = 0
+    latents[:, 2] *= 2
+    probes = bench.probes + 0.02 * rng.normal(size=bench.probes.shape)
+    probes[:, 0] -= bench.number
+    return bench.snapshot("changed", latents=latents, probes=probes)
+
+
+def numbers(result: ComparisonResult) -> list[tuple]:
+    return [
+        (row.name, row.verdict, row.changes, row.g_active, round(row.effect or 0, 9))
+        for row in result.verdicts
+    ]
+
+
+def test_the_same_weights_have_effects_of_exactly_zero(bench: Bench) -> None:
+    a, b = bench.snapshot("a"), bench.snapshot("b", shards=5)
+    result = compare_snapshots(a, b, bench.corpus, Policy(), concepts=CONCEPTS)
+    assert result.invalid_reason is None
+    assert result.summary.counts["stable"] == LATENTS + PROBES
+    for row in result.verdicts:
+        assert {e.effect for e in row.estimates.values()} == {0.0}
+        assert {e.se for e in row.estimates.values()} == {0.0}
+    assert "concept" in result.verdicts.by_name("probe-0").estimates
+
+
+def test_planted_changes_are_found_and_named(bench: Bench) -> None:
+    a, b = bench.snapshot("a"), changed(bench)
+    result = compare_snapshots(a, b, bench.corpus, Policy(), concepts=CONCEPTS)
+    table = result.verdicts
+    assert table.by_name("latent-1").change == "dead"
+    assert table.by_name("latent-2").change == "magnitude"
+    assert [table.by_name(f"latent-{i}").verdict for i in (0, 3, 4, 5)] == ["stable"] * 4
+    probe = table.by_name("probe-0")
+    assert probe.verdict == "drifted"
+    assert probe.estimates["concept"].effect == pytest.approx(
+        probe.concept_auroc_candidate - probe.concept_auroc_baseline
+    )
+    assert probe.concept_auroc_baseline == pytest.approx(0.921, abs=0.02)
+    assert table.by_name("latent-0").concept_auroc_baseline == 1.0
+    assert table.by_name("probe-1").concept_auroc_baseline is None
+
+
+def test_neither_memory_nor_shards_nor_the_order_of_documents_change_a_number(
+    bench: Bench,
+) -> None:
+    a, b = bench.snapshot("a"), changed(bench)
+    whole = compare_snapshots(a, b, bench.corpus, Policy(), concepts=CONCEPTS)
+    tight = compare_snapshots(a, b, bench.corpus, Policy(), concepts=CONCEPTS, memory_bytes=1)
+    assert numbers(tight) == numbers(whole)
+    order = np.random.default_rng(3).permutation(DOCUMENTS)
+    corpus = replace(bench.corpus, groups=order)
+    assert numbers(compare_snapshots(a, b, corpus, Policy(), concepts=CONCEPTS)) == numbers(whole)
+
+
+def test_documents_of_one_group_count_once(bench: Bench) -> None:
+    corpus = replace(bench.corpus, groups=np.arange(DOCUMENTS) // 4)
+    result = compare_snapshots(bench.snapshot("a"), changed(bench), corpus, Policy())
+    row = result.verdicts.by_name("latent-3")
+    assert row.verdict == "insufficient"
+    assert row.g_active == DOCUMENTS // 4
+
+
+def test_special_and_outlier_tokens_of_either_side_are_left_out_and_counted(bench: Bench) -> None:
+    flags_a, flags_b = bench.flags.copy(), bench.flags.copy()
+    flags_a[:10] = SPECIAL
+    flags_b[:10] = SPECIAL
+    flags_a[20], flags_b[40:42] = OUTLIER, OUTLIER
+    wild = bench.latents.copy()
+    wild[40:42] = 1e6
+    a = bench.snapshot("a", flags=flags_a)
+    b = bench.snapshot("b", flags=flags_b, latents=wild)
+    result = compare_snapshots(a, b, bench.corpus, Policy())
+    assert (result.special_tokens, result.outlier_tokens) == (10, 3)
+    assert result.tokens == result.verdicts[0].n_tokens == TOKENS - 13
+    assert all(row.effect == 0 for row in result.verdicts)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"corpus_digest": "9" * 64}, "probe corpora differ: 333333333333… beside 999999999999…"),
+        ({"features_digest": "9" * 64}, "feature sets differ"),
+        ({"dictionaries": {"sae": "9" * 64}}, "dictionaries differ: sae 5555"),
+        ({"sequence_length": 99}, "sequence lengths differ: 30 beside 99"),
+        ({"numerics": {"dtype": "bfloat16", "threads": 2}}, "dtype float32 beside bfloat16"),
+    ],
+)
+def test_snapshots_that_differ_in_more_than_the_checkpoint_are_invalid(
+    bench: Bench, change: dict[str, Any], words: str
+) -> None:
+    result = compare_snapshots(
+        bench.snapshot("a"), bench.snapshot("b", **change), bench.corpus, Policy()
+    )
+    assert result.invalid_reason is not None
+    assert words in result.invalid_reason
+    assert {row.verdict for row in result.verdicts} == {"invalid"}
+    assert words in result.verdicts[0].reason
+    assert result.summary.drifted_ratio is None
+
+
+def test_numerics_may_differ_in_a_control_of_the_numerics(bench: Bench) -> None:
+    b = bench.snapshot("b", numerics={"dtype": "bfloat16"})
+    a = bench.snapshot("a")
+    result = compare_snapshots(a, b, bench.corpus, Policy(), numerics_may_differ=True)
+    assert result.invalid_reason is None
+
+
+def test_other_tokens_under_one_tokenizer_are_invalid_with_the_first_place(bench: Bench) -> None:
+    start = bench.start.copy()
+    start[17] += 1
+    result = compare_snapshots(
+        bench.snapshot("a"), bench.snapshot("b", start=start), bench.corpus, Policy()
+    )
+    assert "position 17: document 0 [68, 72) beside document 0 [69, 72)" in str(
+        result.invalid_reason
+    )
+
+
+def test_a_dictionary_that_fails_its_gate_makes_only_its_features_invalid(bench: Bench) -> None:
+    result = compare_snapshots(
+        bench.snapshot("a", fvu=0.8),
+        bench.snapshot("b", fvu=0.1),
+        bench.corpus,
+        Policy(),
+        dictionaries={"latent-0": "sae"},
+        blocked={"latent-1": Blocked("untrusted", "A control failed.")},
+    )
+    row = result.verdicts.by_name("latent-0")
+    assert row.verdict == "invalid"
+    assert "leaves 0.8 of the baseline's variance" in row.reason
+    assert result.verdicts.by_name("latent-1").verdict == "untrusted"
+    assert result.verdicts.by_name("latent-2").verdict == "stable"
+
+
+def other_tokenizer(bench: Bench) -> dict[str, Any]:
+    """The same words cut in two tokens each, in another order of documents."""
+    order = np.random.default_rng(4).permutation(DOCUMENTS)
+    rows = (order[:, None] * LENGTH + np.arange(LENGTH)).ravel().repeat(2)
+    second = np.arange(len(rows)) % 2 == 1
+    return {
+        "tokenizer_digest": "8" * 64,
+        "document": bench.document[rows],
+        "start": np.where(second, bench.start[rows] + 2, bench.start[rows]).astype(np.int32),
+        "end": np.where(second, bench.end[rows], bench.start[rows] + 2).astype(np.int32),
+        "flags": bench.flags[rows],
+        "latents": bench.latents[rows],
+        "probes": bench.probes[rows],
+    }
+
+
+def test_different_tokenizers_are_paired_by_words(bench: Bench) -> None:
+    a, b = bench.snapshot("a"), bench.snapshot("b", **other_tokenizer(bench))
+    result = compare_snapshots(a, b, bench.corpus, Policy(), concepts=CONCEPTS)
+    assert result.invalid_reason is None
+    assert "pooled by mean over 2400 words" in result.notes[0]
+    assert result.tokens == TOKENS
+    for row in result.verdicts:
+        assert row.verdict == "stable"
+        assert row.effect == pytest.approx(0, abs=1e-6)
+    assert result.verdicts.by_name("latent-0").concept_auroc_candidate == 1.0
+
+
+def test_words_need_texts_and_offsets_that_fit_them(bench: Bench) -> None:
+    a, other = bench.snapshot("a"), other_tokenizer(bench)
+    blind = compare_snapshots(
+        a, bench.snapshot("b", **other), replace(bench.corpus, texts=None), Policy()
+    )
+    assert "without the corpus's texts" in str(blind.invalid_reason)
+    outside = other | {"end": other["end"] + np.int32(1000)}
+    wrong = compare_snapshots(a, bench.snapshot("c", **outside), bench.corpus, Policy())
+    assert "a span outside their document" in str(wrong.invalid_reason)
+    none = other | {"end": other["start"]}
+    empty = compare_snapshots(a, bench.snapshot("d", **none), bench.corpus, Policy())
+    assert "only 0% of the words" in str(empty.invalid_reason)
+
+
+def test_labels_that_are_missing_or_without_tokens_are_noted(bench: Bench) -> None:
+    corpus = replace(bench.corpus, labels={"empty": [[] for _ in range(DOCUMENTS)]})
+    concepts = {"probe-0": "empty", "probe-1": "absent"}
+    result = compare_snapshots(
+        bench.snapshot("a"), bench.snapshot("b"), corpus, Policy(), concepts=concepts
+    )
+    assert "The corpus has no labels for concept 'absent'." in result.notes
+    assert "No token that counts carries concept 'empty'." in result.notes
+    assert result.verdicts.by_name("probe-0").verdict == "stable"
+
+
+def test_a_comparison_in_which_no_token_counts_is_insufficient(bench: Bench) -> None:
+    flags = np.full(TOKENS, SPECIAL)
+    a, b = (bench.snapshot(name, flags=flags) for name in "ab")
+    result = compare_snapshots(a, b, bench.corpus, Policy(), concepts=CONCEPTS)
+    assert result.summary.counts["insufficient"] == LATENTS + PROBES
+    assert result.verdicts.top(1)[0].reason
+
+
+def test_the_no_op_control_counts_every_value_that_differs(bench: Bench) -> None:
+    a = bench.snapshot("a")
+    assert identical(a, bench.snapshot("b", shards=4)).bit_equal
+    latents, probes = bench.latents.copy(), bench.probes.copy()
+    row, column = np.argwhere(latents == 0)[5]
+    latents[row, column] = 0.5
+    probes[3, 1] += 1
+    found = identical(a, bench.snapshot("c", latents=latents, probes=probes))
+    assert not found.bit_equal
+    assert found.differing_values == 2
+    assert found.max_abs_difference == pytest.approx(1)
+    flags = bench.flags.copy()
+    flags[0] = OUTLIER
+    assert identical(a, bench.snapshot("d", flags=flags)).max_abs_difference == np.inf
+
+
+def test_the_no_op_control_compares_a_part_with_a_capture_of_that_part(bench: Bench) -> None:
+    a = bench.snapshot("a")
+    part = slice(*a.token_range(1, 2))
+    names = ("document", "start", "end", "flags", "latents", "probes")
+    arrays = {name: getattr(bench, name)[part] for name in names}
+    b = bench.snapshot("b", shards=1, **arrays)
+    found = identical(a, b, a.token_range(1, 2))
+    assert found.bit_equal
+    assert found.tokens == TOKENS // 3
+    with pytest.raises(ValueError, match="2400 tokens cannot be compared with 800"):
+        identical(a, b)
+
+
+def test_a_whole_dictionary_goes_to_parquet_and_back(bench: Bench) -> None:
+    result = compare_snapshots(bench.snapshot("a"), changed(bench), bench.corpus, Policy())
+    rows = pq.read_table(io.BytesIO(write_parquet(result.verdicts))).to_pylist()
+    assert [row["feature"] for row in rows] == list(result.verdicts.names)
+    for row, verdict in zip(rows, result.verdicts, strict=True):
+        assert row["verdict"] == verdict.verdict
+        assert row["changes"] == list(verdict.changes)
+        assert row["q_drifted"] == verdict.q_drifted
+        for estimand, estimate in verdict.estimates.items():
+            assert row[f"{estimand}_effect"] == estimate.effect
+            assert row[f"{estimand}_margin_source"] == estimate.margin_source
+    assert rows[0]["shift_effect"] is None
+    assert rows[0]["shift_margin_source"] is None
+
+
+def test_documents_that_the_corpus_does_not_have_are_invalid(bench: Bench) -> None:
+    corpus = CorpusLabels(np.arange(DOCUMENTS - 1))
+    result = compare_snapshots(bench.snapshot("a"), bench.snapshot("b"), corpus, Policy())
+    assert "document 79, the corpus has 79" in str(result.invalid_reason)
