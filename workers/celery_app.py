@@ -4,6 +4,7 @@ The parent imports neither torch nor SAELens: threads of OpenMP do not survive a
 that inherits half of a pool hangs. Each child imports them when it starts.
 """
 
+import logging
 import os
 from typing import Any
 
@@ -31,6 +32,9 @@ app.conf.update(
 @setup_logging.connect
 def _set_up_logging(**_: Any) -> None:
     configure_logging(settings.log_level)
+    # "Received" and "succeeded" of each message: the pipeline says it better, with its shard.
+    for chatty in ("celery.app.trace", "celery.worker.strategy"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 @worker_process_init.connect
@@ -41,7 +45,10 @@ def _prepare_child(**_: Any) -> None:
     if not settings.allow_hub:
         os.environ["HF_HUB_OFFLINE"] = "1"
     try:
-        import workers.pipeline.run  # noqa: F401 - imported for its weight
+        # Imported for their weight: seconds that the first evaluation would wait for.
+        import sae_lens  # noqa: F401
+
+        import workers.pipeline.run  # noqa: F401
     except ImportError:
         # The first task fails with the same error, in the ledger, where a person sees it.
         get_logger(__name__).exception("the worker's libraries cannot be imported")
