@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, TimeoutError
 
 from app.core.database import Database, make_engine
+from app.core.faults import fault_point
 from app.core.logging import get_logger
 from app.evaluations import outbox, snapshots, sweep
 from app.evaluations.broker import Broker, BrokerUnavailable
@@ -90,7 +91,9 @@ class _Dispatcher:
             published = []
             try:
                 for message_id, shard_id in messages:
+                    fault_point("before-publish")
                     self._broker.publish(shard_id)
+                    fault_point("after-publish")
                     published.append(message_id)
             finally:
                 if published:

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.core.faults import fault_point
 from app.evaluations import snapshots
 from app.evaluations.ledger import Claim
 from app.evaluations.tables import Shard, Snapshot
@@ -49,11 +50,13 @@ def capture(context: Context, claim: Claim, lease: Lease) -> None:
     tokens = load_tokens(context, order.snapshot.plan["tokens_key"])
     plan = _feature_plan(context, order)
     _capture(context, claim, lease, order, tokens, plan)
+    fault_point("after-artifact")
     lease.check()
     with context.database.unit_of_work() as session:
         last = snapshots.is_last_of_snapshot(session, claim)
     if not last:
         return
+    fault_point("before-manifest")
     manifest = finish(
         context.store,
         order.snapshot.key,
@@ -64,6 +67,7 @@ def capture(context: Context, claim: Claim, lease: Lease) -> None:
         split_documents=tokens.split_documents,
         merge_health=merge_health,
     )
+    fault_point("before-finish")
     with context.database.unit_of_work() as session:
         snapshots.complete_snapshot(session, claim, _abstract(manifest))
 
@@ -111,6 +115,11 @@ def _capture(
     lease.check()
     model = _load(context, resolved, inputs)
     lease.check()
+
+    def on_batch(_done: int, _total: int) -> None:
+        fault_point("mid-capture")
+        lease.check()
+
     found = capture_batches(
         model,
         tokens,
@@ -118,7 +127,7 @@ def _capture(
         claim.first_batch,
         claim.stop_batch,
         plan,
-        on_batch=lease.check,
+        on_batch=on_batch,
     )
     lease.check()
     _write(context, claim, order.snapshot.key, found)

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.core.faults import fault_point
 from app.evaluations import ledger
 from app.evaluations.ledger import OPEN, Claim, StaleAttempt
 from app.evaluations.tables import Evaluation, EvaluationSnapshot, Snapshot
@@ -75,6 +76,7 @@ def compare(context: Context, claim: Claim, lease: Lease) -> None:
             )
         )
         lease.check()
+    fault_point("before-finish")
     with context.database.unit_of_work() as session:
         evaluation = ledger.lock_evaluation(session, case.evaluation.id)
         if evaluation.state not in OPEN:
@@ -87,6 +89,7 @@ def compare(context: Context, claim: Claim, lease: Lease) -> None:
             controls=[_control_row(control)],
             health=[row for role in case.checkpoints for row in health_rows(role, readers[role])],
         )
+        fault_point("after-copy")
         evaluation.state, evaluation.step, evaluation.error = "succeeded", "done", None
         evaluation.summary = finite_json(_summary(case, readers, results))
         evaluation.finished_at = session.scalar(select(func.clock_timestamp()))

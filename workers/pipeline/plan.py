@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.core.faults import fault_point
 from app.evaluations import ledger
 from app.evaluations.ledger import Claim
 from app.evaluations.snapshots import SnapshotNeed, plan_evaluation
@@ -55,6 +56,7 @@ def plan(context: Context, claim: Claim, lease: Lease) -> None:
     needs = _needs(context, question, resolved, lease)
     vanished = _vanished(context, [need.key for need in needs])
     lease.check()
+    fault_point("before-finish")
     with context.database.unit_of_work() as session:
         plan_evaluation(session, claim, needs, vanished=vanished)
 

@@ -12,6 +12,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from app.core.faults import fault_point
 from app.core.logging import get_logger
 from app.evaluations import ledger, snapshots
 from app.evaluations.ledger import Claim, StaleAttempt
@@ -66,8 +67,10 @@ def run_shard(shard_id: UUID, context: Context | None = None) -> None:
         shard=str(shard_id), kind=claim.kind, attempt=claim.attempt
     ):
         log.info("shard claimed", position=claim.position)
+        fault_point("after-claim")
         with lease:
             _attempt(context, claim, lease)
+        fault_point("before-ack")
         log.info("shard left", seconds=round(time.monotonic() - began, 3))
 
 
