@@ -26,6 +26,7 @@ from app.registry.routes.dictionaries import router as dictionaries
 from app.registry.routes.feature_sets import router as feature_sets
 from app.registry.routes.models import router as models
 from app.settings import Settings, get_settings
+from app.verdicts.routes import router as verdicts
 
 # Twice as many threads as there may be callers waiting: the others are never kept out.
 THREADS = 2 * MAX_WAITING
@@ -52,7 +53,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_problem_handlers(app)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
     v1 = APIRouter(prefix="/v1")
-    for router in (models, checkpoints, corpora, dictionaries, feature_sets, monitors, evaluations):
+    for router in (
+        *(models, checkpoints, corpora, dictionaries, feature_sets),
+        *(monitors, evaluations, verdicts),
+    ):
         v1.include_router(router)
     app.include_router(v1)
     app.include_router(health.router)

@@ -1,0 +1,134 @@
+"""The gate: what a release pipeline is told about a checkpoint, and why.
+
+A pure function over what is known of each enabled monitor. The answer is the first that applies:
+`pending` while anything is still being measured; `fail` when too many features have drifted from
+the baseline; `inconclusive` when something that should have been shown was not; else `pass`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+from uuid import UUID
+
+from app.monitors.policy import GatePolicy
+
+Outcome = Literal["pending", "fail", "inconclusive", "pass"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+NAMED_FEATURES = 20
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is known of one enabled monitor for one checkpoint.
+
+    Attributes:
+        evaluation: its newest evaluation of the checkpoint; None when there is none.
+        state: that evaluation's state.
+        trouble: why the evaluation failed, or why there is none.
+        counts: features by verdict, of the comparison with the pinned baseline.
+        failed_controls: names of negative controls that did not hold.
+        drifted: names of drifted features, the worst first; the first few suffice.
+        unproven: names of features neither stable nor drifted, likewise.
+    """
+
+    monitor: str
+    policy: GatePolicy
+    evaluation: UUID | None = None
+    state: str | None = None
+    trouble: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    failed_controls: Sequence[str] = ()
+    drifted: Sequence[str] = ()
+    unproven: Sequence[str] = ()
+
+    @property
+    def features(self) -> int:
+        """Features with a verdict."""
+        return sum(self.counts.values())
+
+    @property
+    def drifted_ratio(self) -> float | None:
+        """Share of features that have drifted; None without features."""
+        return self.counts.get("drifted", 0) / self.features if self.features else None
+
+    @property
+    def unproven_ratio(self) -> float | None:
+        """Share of features neither stable nor drifted; None without features."""
+        if not self.features:
+            return None
+        proven = self.counts.get("stable", 0) + self.counts.get("drifted", 0)
+        return (self.features - proven) / self.features
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One thing that keeps the gate from `pass`."""
+
+    outcome: Outcome
+    monitor: str | None
+    code: str
+    detail: str
+    features: tuple[str, ...] = ()
+
+
+def decide(standings: Sequence[Standing]) -> tuple[Outcome, list[Reason]]:
+    """The gate's answer and its reasons, the deciding ones first.
+
+    Args:
+        standings: one for each enabled monitor of the model.
+    """
+    if not standings:
+        detail = "the model has no enabled monitor, so nothing was measured; POST /v1/monitors"
+        return "inconclusive", [Reason("inconclusive", None, "no_monitor", detail)]
+    reasons = [reason for standing in standings for reason in judge(standing)]
+    reasons.sort(key=lambda reason: OUTCOMES.index(reason.outcome))
+    return (reasons[0].outcome if reasons else "pass"), reasons
+
+
+def judge(standing: Standing) -> list[Reason]:
+    """What one monitor has against the checkpoint."""
+
+    def reason(outcome: Outcome, code: str, detail: str, named: Sequence[str] = ()) -> Reason:
+        return Reason(outcome, standing.monitor, code, detail, tuple(named[:NAMED_FEATURES]))
+
+    match standing.state:
+        case None:
+            return [reason("inconclusive", "not_evaluated", standing.trouble)]
+        case "queued" | "running":
+            detail = f"the evaluation {standing.evaluation} is {standing.state}"
+            return [reason("pending", "evaluation_open", detail)]
+        case "failed":
+            detail = f"the evaluation {standing.evaluation} failed: {standing.trouble}"
+            return [reason("inconclusive", "evaluation_failed", detail)]
+        case "cancelled":
+            detail = f"the evaluation {standing.evaluation} was cancelled"
+            return [reason("inconclusive", "evaluation_cancelled", detail)]
+    if standing.drifted_ratio is None or standing.unproven_ratio is None:
+        detail = f"the evaluation {standing.evaluation} has no verdict on any feature"
+        return [reason("inconclusive", "no_verdicts", detail)]
+    found = []
+    policy, counts, total = standing.policy, standing.counts, standing.features
+    if standing.drifted_ratio > policy.max_drifted_ratio:
+        detail = (
+            f"{counts.get('drifted', 0)} of {total} features have drifted from the baseline; "
+            f"the policy lets {policy.max_drifted_ratio:.1%} pass"
+        )
+        found.append(reason("fail", "drifted", detail, standing.drifted))
+    if standing.failed_controls:
+        detail = (
+            f"the control {', '.join(standing.failed_controls)} failed, so the verdicts cannot "
+            "be trusted"
+        )
+        found.append(reason("inconclusive", "control_failed", detail))
+    if standing.unproven_ratio > policy.max_unproven_ratio:
+        parts = [
+            f"{count} {verdict}"
+            for verdict, count in sorted(counts.items())
+            if count and verdict not in ("stable", "drifted")
+        ]
+        detail = (
+            f"{', '.join(parts)} of {total} features: neither shown to be stable nor to have "
+            f"drifted; the policy lets {policy.max_unproven_ratio:.1%} pass"
+        )
+        found.append(reason("inconclusive", "unproven", detail, standing.unproven))
+    return found

@@ -1,0 +1,266 @@
+"""SQL of verdicts: lists, histories, and what the gate is decided on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from app.core.rows import newest_first
+from app.evaluations.tables import Evaluation
+from app.monitors.tables import Monitor
+from app.registry.tables import Checkpoint, Feature, FeatureSetVersion
+from app.verdicts.tables import Control, Verdict
+
+
+class VerdictPosition(NamedTuple):
+    """Where a page of verdicts ends."""
+
+    score: float
+    feature: str
+    comparison: str
+
+
+class HistoryPosition(NamedTuple):
+    """Where a page of a feature's history ends."""
+
+    evaluation: UUID
+    comparison: str
+
+
+@dataclass(frozen=True)
+class VerdictFilter:
+    """Which verdicts of an evaluation; an empty filter lets all through."""
+
+    verdicts: Sequence[str] = ()
+    changes: Sequence[str] = ()
+    diagnoses: Sequence[str] = ()
+    features: Sequence[str] = ()
+    comparison: str | None = None
+
+
+@dataclass(frozen=True)
+class EvaluationLine:
+    """An evaluation in a monitor's history."""
+
+    evaluation: Evaluation
+    checkpoint: str
+    baseline: str
+    previous: str | None
+    feature_set_version: int | None
+
+
+@dataclass(frozen=True)
+class FeatureLine:
+    """A verdict in a feature's history."""
+
+    verdict: Verdict
+    monitor: str
+    checkpoint: str
+    feature_set_version: int
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Named:
+    """The first few features that speak against a checkpoint, the worst first."""
+
+    drifted: list[str]
+    unproven: list[str]
+
+
+# Nulls sort last: what has no score is never the worst. A score is never negative.
+_SCORES: dict[str, ColumnElement[float]] = {
+    "effect": func.coalesce(func.abs(Verdict.effect) / func.nullif(Verdict.margin, 0), -1.0),
+    "drift_score": func.coalesce(Verdict.drift_score, -1.0),
+}
+
+
+def list_verdicts(
+    session: Session,
+    evaluation_id: UUID,
+    which: VerdictFilter,
+    *,
+    sort: str,
+    after: VerdictPosition | None,
+    limit: int,
+) -> Sequence[tuple[Verdict, float]]:
+    """Verdicts with the score they are sorted by, one more than `limit`."""
+    score: ColumnElement[float] = _SCORES.get(sort, func.abs(0.0))
+    statement = select(Verdict, score).where(Verdict.evaluation_id == evaluation_id)
+    for column, allowed in (
+        (Verdict.verdict, which.verdicts),
+        (Verdict.change, which.changes),
+        (Verdict.diagnosis, which.diagnoses),
+        (Verdict.feature, which.features),
+    ):
+        if allowed:
+            statement = statement.where(column.in_(allowed))
+    if which.comparison is not None:
+        statement = statement.where(Verdict.comparison == which.comparison)
+    if after is not None:
+        same = or_(
+            Verdict.feature > after.feature,
+            and_(Verdict.feature == after.feature, Verdict.comparison > after.comparison),
+        )
+        if sort in _SCORES:
+            same = or_(score < after.score, and_(score == after.score, same))
+        statement = statement.where(same)
+    order: list[Any] = [Verdict.feature, Verdict.comparison]
+    if sort in _SCORES:
+        order.insert(0, score.desc())
+    rows = session.execute(statement.order_by(*order).limit(limit + 1))
+    return [(verdict, value) for verdict, value in rows]
+
+
+def verdict_counts(
+    session: Session, evaluation_ids: Sequence[UUID]
+) -> dict[tuple[UUID, str], dict[str, int]]:
+    """(evaluation, comparison) → features by verdict, of the stored rows."""
+    rows = session.execute(
+        select(Verdict.evaluation_id, Verdict.comparison, Verdict.verdict, func.count())
+        .where(Verdict.evaluation_id.in_(evaluation_ids))
+        .group_by(Verdict.evaluation_id, Verdict.comparison, Verdict.verdict)
+    )
+    counts: dict[tuple[UUID, str], dict[str, int]] = {}
+    for evaluation_id, comparison, verdict, count in rows:
+        counts.setdefault((evaluation_id, comparison), {})[verdict] = count
+    return counts
+
+
+def monitor_history(
+    session: Session, monitor_id: UUID, after: UUID | None, limit: int
+) -> Sequence[EvaluationLine]:
+    """Evaluations of a monitor, newest first, one more than `limit`."""
+    baseline, previous = aliased(Checkpoint), aliased(Checkpoint)
+    statement = (
+        select(Evaluation, Checkpoint.name, baseline.name, previous.name, FeatureSetVersion.number)
+        .join(Checkpoint, Evaluation.checkpoint_id == Checkpoint.id)
+        .join(baseline, Evaluation.baseline_checkpoint_id == baseline.id)
+        .outerjoin(previous, Evaluation.previous_checkpoint_id == previous.id)
+        .outerjoin(FeatureSetVersion, Evaluation.feature_set_version_id == FeatureSetVersion.id)
+        .where(Evaluation.monitor_id == monitor_id)
+    )
+    rows = session.execute(newest_first(statement, Evaluation.id, after, limit))
+    return [EvaluationLine(*row) for row in rows]
+
+
+def feature_history(
+    session: Session,
+    feature_id: UUID,
+    *,
+    monitor: str | None,
+    comparison: str | None,
+    after: HistoryPosition | None,
+    limit: int,
+) -> Sequence[FeatureLine]:
+    """Verdicts on the feature's name in every version of its set, newest first, one too many."""
+    asked, version = aliased(Feature), aliased(FeatureSetVersion)
+    feature_set = (
+        select(version.feature_set_id)
+        .join(asked, asked.feature_set_version_id == version.id)
+        .where(asked.id == feature_id)
+        .scalar_subquery()
+    )
+    name = select(asked.name).where(asked.id == feature_id).scalar_subquery()
+    statement = (
+        select(
+            Verdict,
+            Monitor.name,
+            Checkpoint.name,
+            FeatureSetVersion.number,
+            Evaluation.created_at,
+        )
+        .join(Feature, Verdict.feature_id == Feature.id)
+        .join(FeatureSetVersion, Feature.feature_set_version_id == FeatureSetVersion.id)
+        .join(Evaluation, Verdict.evaluation_id == Evaluation.id)
+        .join(Monitor, Evaluation.monitor_id == Monitor.id)
+        .join(Checkpoint, Evaluation.checkpoint_id == Checkpoint.id)
+        .where(FeatureSetVersion.feature_set_id == feature_set, Feature.name == name)
+    )
+    if monitor is not None:
+        statement = statement.where(Monitor.name == monitor)
+    if comparison is not None:
+        statement = statement.where(Verdict.comparison == comparison)
+    if after is not None:
+        statement = statement.where(
+            or_(
+                Verdict.evaluation_id < after.evaluation,
+                and_(
+                    Verdict.evaluation_id == after.evaluation,
+                    Verdict.comparison > after.comparison,
+                ),
+            )
+        )
+    rows = session.execute(
+        statement.order_by(Verdict.evaluation_id.desc(), Verdict.comparison).limit(limit + 1)
+    )
+    return [FeatureLine(*row) for row in rows]
+
+
+def newest_evaluations(session: Session, checkpoint_id: UUID) -> dict[UUID, Evaluation]:
+    """Monitor → its newest evaluation of a checkpoint."""
+    rows = session.scalars(
+        select(Evaluation)
+        .where(Evaluation.checkpoint_id == checkpoint_id)
+        .distinct(Evaluation.monitor_id)
+        .order_by(Evaluation.monitor_id, Evaluation.id.desc())
+    )
+    return {evaluation.monitor_id: evaluation for evaluation in rows}
+
+
+def newest_states(session: Session, checkpoint_id: UUID) -> Sequence[str]:
+    """States of the newest evaluations of a checkpoint by enabled monitors, for polling."""
+    rows = session.execute(
+        select(Evaluation.monitor_id, Evaluation.state)
+        .join(Monitor, Evaluation.monitor_id == Monitor.id)
+        .where(Evaluation.checkpoint_id == checkpoint_id, Monitor.enabled)
+        .distinct(Evaluation.monitor_id)
+        .order_by(Evaluation.monitor_id, Evaluation.id.desc())
+    )
+    return [row.state for row in rows]
+
+
+def failed_controls(session: Session, evaluation_ids: Sequence[UUID]) -> dict[UUID, list[str]]:
+    """Evaluation → its controls that did not hold."""
+    rows = session.execute(
+        select(Control.evaluation_id, Control.control)
+        .where(Control.evaluation_id.in_(evaluation_ids), Control.passed.is_(False))
+        .order_by(Control.control)
+    )
+    found: dict[UUID, list[str]] = {}
+    for evaluation_id, control in rows:
+        found.setdefault(evaluation_id, []).append(control)
+    return found
+
+
+def named_features(
+    session: Session, evaluation_ids: Sequence[UUID], limit: int
+) -> dict[UUID, Named]:
+    """Evaluation → the first drifted and unproven features of its baseline comparison."""
+    group = case((Verdict.verdict == "drifted", "drifted"), else_="unproven")
+    rank = func.row_number().over(
+        partition_by=(Verdict.evaluation_id, group),
+        order_by=(_SCORES["effect"].desc(), Verdict.feature),
+    )
+    ranked = (
+        select(Verdict.evaluation_id, Verdict.feature, group.label("group"), rank.label("rank"))
+        .where(
+            Verdict.evaluation_id.in_(evaluation_ids),
+            Verdict.comparison == "baseline",
+            Verdict.verdict != "stable",
+        )
+        .subquery()
+    )
+    rows = session.execute(
+        select(ranked.c.evaluation_id, ranked.c.group, ranked.c.feature)
+        .where(ranked.c.rank <= limit)
+        .order_by(ranked.c.rank)
+    )
+    found = {evaluation_id: Named([], []) for evaluation_id in evaluation_ids}
+    for evaluation_id, which, feature in rows:
+        getattr(found[evaluation_id], which).append(feature)
+    return found

@@ -1,0 +1,123 @@
+"""Verdicts of an evaluation, histories of monitors and features, and the gate of a checkpoint."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from app.core.dependencies import AppDatabase, AppSettings
+from app.core.paging import Cursor, Limit, Page, decode_cursor, make_page
+from app.core.problems import PROBLEM_RESPONSES
+from app.core.waiting import Wait, wait_until
+from app.evaluations.ledger import OPEN
+from app.evaluations.service import find_state
+from app.monitors.service import find_monitor
+from app.registry.definitions import NAME_PATTERN, Name
+from app.registry.schemas.names import CheckpointName, ModelName, MonitorName
+from app.registry.service.feature_sets import find_feature
+from app.registry.service.models import find_checkpoint, find_model
+from app.verdicts import repository, service
+from app.verdicts.repository import HistoryPosition, VerdictFilter, VerdictPosition
+from app.verdicts.schemas import (
+    Change,
+    Comparison,
+    Diagnosis,
+    FeatureHistoryItem,
+    GateOut,
+    MonitorHistoryItem,
+    Sort,
+    VerdictName,
+    VerdictOut,
+)
+
+router = APIRouter(tags=["verdicts"], responses=PROBLEM_RESPONSES)
+
+
+@router.get("/evaluations/{evaluation}/verdicts")
+def list_verdicts(
+    evaluation: UUID,
+    database: AppDatabase,
+    verdict: Annotated[list[VerdictName], Query(max_length=6)] = [],  # noqa: B006 - FastAPI copies
+    change: Annotated[list[Change], Query(max_length=5)] = [],  # noqa: B006
+    diagnosis: Annotated[list[Diagnosis], Query(max_length=6)] = [],  # noqa: B006
+    feature: Annotated[list[Name], Query(max_length=100)] = [],  # noqa: B006
+    comparison: Comparison | None = None,
+    sort: Annotated[
+        Sort, Query(description="The worst first by effect in margins or by drift score, or A to Z")
+    ] = "effect",
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Page[VerdictOut]:
+    """Verdicts of an evaluation; several values of one filter mean any of them."""
+    after = decode_cursor(cursor, VerdictPosition)
+    which = VerdictFilter(verdict, change, diagnosis, feature, comparison)
+    with database.unit_of_work() as session:
+        find_state(session, evaluation)
+        rows = repository.list_verdicts(
+            session, evaluation, which, sort=sort, after=after, limit=limit
+        )
+    page, following = make_page(
+        rows, limit, lambda row: VerdictPosition(row[1], row[0].feature, row[0].comparison)
+    )
+    return Page(items=[VerdictOut.model_validate(row) for row, _ in page], next_cursor=following)
+
+
+@router.get("/monitors/{monitor}/history")
+def monitor_history(
+    monitor: MonitorName, database: AppDatabase, cursor: Cursor = None, limit: Limit = 50
+) -> Page[MonitorHistoryItem]:
+    """Evaluations of a monitor with their verdict counts, newest first."""
+    after = decode_cursor(cursor, UUID)
+    with database.unit_of_work() as session:
+        found = find_monitor(session, monitor)
+        rows = repository.monitor_history(session, found.monitor.id, after, limit)
+        page, following = make_page(rows, limit, lambda line: line.evaluation.id)
+        return Page(items=service.present_history(session, page), next_cursor=following)
+
+
+@router.get("/features/{feature}/history")
+def feature_history(
+    feature: UUID,
+    database: AppDatabase,
+    monitor: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
+    comparison: Comparison | None = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Page[FeatureHistoryItem]:
+    """Verdicts on a feature over checkpoints, and over versions of its set, newest first."""
+    after = decode_cursor(cursor, HistoryPosition)
+    with database.unit_of_work() as session:
+        find_feature(session, feature)
+        rows = repository.feature_history(
+            session, feature, monitor=monitor, comparison=comparison, after=after, limit=limit
+        )
+    page, following = make_page(
+        rows,
+        limit,
+        lambda line: HistoryPosition(line.verdict.evaluation_id, line.verdict.comparison),
+    )
+    return Page(
+        items=[FeatureHistoryItem.model_validate(line) for line in page], next_cursor=following
+    )
+
+
+@router.get("/models/{model}/checkpoints/{checkpoint}/gate", tags=["gate"])
+def gate(
+    model: ModelName,
+    checkpoint: CheckpointName,
+    database: AppDatabase,
+    settings: AppSettings,
+    wait: Wait = None,
+) -> GateOut:
+    """May this checkpoint go out? With `wait`, answered when it is decided or the time is up."""
+    with database.unit_of_work() as session:
+        found = find_model(session, model)
+        row = find_checkpoint(session, found, checkpoint)
+
+    def any_open() -> bool:
+        with database.unit_of_work() as session:
+            return any(state in OPEN for state in repository.newest_states(session, row.id))
+
+    wait_until(any_open, lambda is_open: not is_open, wait=wait, longest=settings.long_poll_max)
+    with database.unit_of_work() as session:
+        return service.gate_of(session, found, row)

@@ -1,0 +1,249 @@
+"""Verdicts, histories and the gate as they are answered."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import ConfigDict, Field
+
+from app.core.schemas import Output
+from app.verdicts.gate import Outcome
+
+VerdictName = Literal["stable", "drifted", "inconclusive", "insufficient", "untrusted", "invalid"]
+Change = Literal["rate", "magnitude", "identity", "dead", "born"]
+Diagnosis = Literal["rescaled", "rotated", "relocated", "lost", "dictionary_stale", "unexplained"]
+Comparison = Literal["baseline", "previous"]
+Sort = Literal["effect", "drift_score", "feature"]
+
+_EVALUATION = "019ab7d2-5c00-7000-8000-000000000003"
+_FEATURE = "019ab7d2-5c00-7000-8000-000000000008"
+_DIGEST = "7c1f6c0f1d1c6d0a4f7a0e1e0b5d3b0c9f8a7e6d5c4b3a29181716151413121f"
+_ESTIMATE = {
+    "effect": 0.41,
+    "lower": 0.35,
+    "upper": 0.47,
+    "se": 0.03,
+    "df": 119,
+    "margin": 0.2,
+    "margin_source": "policy",
+    "p_drifted": 2e-10,
+    "p_stable": 1.0,
+}
+_VERDICT: dict[str, Any] = {
+    "evaluation": _EVALUATION,
+    "comparison": "baseline",
+    "feature": "phone",
+    "feature_id": _FEATURE,
+    "verdict": "drifted",
+    "change": "identity",
+    "changes": ["identity"],
+    "diagnosis": None,
+    "reason": "1−J is 0.41 (95% interval 0.35 to 0.47), beyond the margin 0.2",
+    "estimand": "identity",
+    "effect": 0.41,
+    "lower": 0.35,
+    "upper": 0.47,
+    "margin": 0.2,
+    "margin_source": "policy",
+    "p_drifted": 2e-10,
+    "p_stable": 1.0,
+    "q_drifted": 2e-9,
+    "q_stable": 1.0,
+    "sign_test_p": 0.001,
+    "active_documents": 120,
+    "documents": 141,
+    "tokens": 323102,
+    "firing_ratio_baseline": 0.011,
+    "firing_ratio_candidate": 0.009,
+    "concept_auroc_baseline": 0.97,
+    "concept_auroc_candidate": 0.91,
+    "drift_score": None,
+    "estimates": {"identity": _ESTIMATE},
+    "definition_digest": _DIGEST,
+    "baseline_snapshot_key": _DIGEST,
+    "candidate_snapshot_key": _DIGEST,
+}
+
+
+class VerdictOut(Output):
+    """What one comparison says of one feature, with everything that it rests on."""
+
+    model_config = ConfigDict(
+        from_attributes=True, populate_by_name=True, json_schema_extra={"examples": [_VERDICT]}
+    )
+
+    evaluation: UUID = Field(validation_alias="evaluation_id")
+    comparison: Comparison
+    feature: str
+    feature_id: UUID | None
+    verdict: VerdictName
+    change: Change | None
+    changes: list[str]
+    diagnosis: Diagnosis | None
+    reason: str
+    estimand: str | None = Field(description="The leading estimand; effect to margin are its own")
+    effect: float | None
+    lower: float | None
+    upper: float | None
+    margin: float | None
+    margin_source: str | None
+    p_drifted: float | None
+    p_stable: float | None
+    q_drifted: float | None
+    q_stable: float | None
+    sign_test_p: float | None
+    active_documents: int
+    documents: int
+    tokens: int
+    firing_ratio_baseline: float | None
+    firing_ratio_candidate: float | None
+    concept_auroc_baseline: float | None
+    concept_auroc_candidate: float | None
+    drift_score: float | None
+    estimates: dict[str, Any]
+    definition_digest: str
+    baseline_snapshot_key: str | None
+    candidate_snapshot_key: str | None
+
+
+class ComparisonOut(Output):
+    """One comparison of an evaluation in a few numbers, over all its features."""
+
+    features: int
+    counts: dict[str, int] = Field(description="Features by verdict")
+    drifted_ratio: float | None = Field(description="Of the features that could be judged")
+    drifted_lower: float | None
+    drifted_upper: float | None
+
+
+class MonitorHistoryItem(Output):
+    """One evaluation in a monitor's history."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "evaluation": _EVALUATION,
+                    "checkpoint": "2026-11-22",
+                    "baseline": "2026-11-01",
+                    "previous": "2026-11-15",
+                    "feature_set_version": 1,
+                    "state": "succeeded",
+                    "created_at": "2026-11-22T09:31:00Z",
+                    "finished_at": "2026-11-22T09:31:40Z",
+                    "comparisons": {
+                        "baseline": {
+                            "features": 12,
+                            "counts": {"stable": 11, "drifted": 1},
+                            "drifted_ratio": 0.083,
+                            "drifted_lower": 0.015,
+                            "drifted_upper": 0.354,
+                        }
+                    },
+                }
+            ]
+        }
+    )
+
+    evaluation: UUID
+    checkpoint: str
+    baseline: str
+    previous: str | None
+    feature_set_version: int | None
+    state: str
+    created_at: datetime
+    finished_at: datetime | None
+    comparisons: dict[Comparison, ComparisonOut]
+
+
+class FeatureHistoryItem(Output):
+    """One verdict in the history of a feature's name."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "monitor": "support-contact-data",
+                    "checkpoint": "2026-11-22",
+                    "feature_set_version": 1,
+                    "created_at": "2026-11-22T09:31:00Z",
+                    "verdict": _VERDICT,
+                }
+            ]
+        }
+    )
+
+    monitor: str
+    checkpoint: str
+    feature_set_version: int
+    created_at: datetime
+    verdict: VerdictOut
+
+
+class ReasonOut(Output):
+    """One thing that keeps the gate from `pass`."""
+
+    outcome: Outcome
+    monitor: str | None
+    code: str
+    detail: str
+    features: list[str] = Field(description="At most 20, the worst first")
+
+
+class StandingOut(Output):
+    """What the newest evaluation of one enabled monitor says."""
+
+    monitor: str
+    evaluation: UUID | None
+    state: str | None
+    features: int
+    counts: dict[str, int]
+    drifted_ratio: float | None
+    max_drifted_ratio: float
+    unproven_ratio: float | None
+    max_unproven_ratio: float
+
+
+class GateOut(Output):
+    """The answer that a pipeline waits for."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "gate": "fail",
+                    "model": "support-bot",
+                    "checkpoint": "2026-11-22",
+                    "reasons": [
+                        {
+                            "outcome": "fail",
+                            "monitor": "support-contact-data",
+                            "code": "drifted",
+                            "detail": "1 of 12 features have drifted from the baseline; the "
+                            "policy lets 0.0% pass",
+                            "features": ["phone"],
+                        }
+                    ],
+                    "monitors": [
+                        {
+                            "monitor": "support-contact-data",
+                            "evaluation": _EVALUATION,
+                            "state": "succeeded",
+                            "features": 12,
+                            "counts": {"stable": 11, "drifted": 1},
+                            "drifted_ratio": 0.083,
+                            "max_drifted_ratio": 0.0,
+                            "unproven_ratio": 0.0,
+                            "max_unproven_ratio": 0.0,
+                        }
+                    ],
+                }
+            ]
+        }
+    )
+
+    gate: Outcome
+    model: str
+    checkpoint: str
+    reasons: list[ReasonOut] = Field(description="Empty on `pass`; the deciding ones first")
+    monitors: list[StandingOut] = Field(description="Every enabled monitor of the model")

@@ -1,0 +1,167 @@
+"""What an evaluation found, gathered for people, histories and the gate."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from app.core.errors import InvalidInputError
+from app.evaluations.tables import Evaluation
+from app.monitors.policy import DriftPolicy
+from app.monitors.repository import enabled_monitors
+from app.monitors.schemas import BaselineRule
+from app.monitors.service import resolve_baseline
+from app.monitors.tables import Monitor
+from app.registry.tables import Checkpoint, Model
+from app.verdicts import repository
+from app.verdicts.gate import NAMED_FEATURES, Standing, decide
+from app.verdicts.repository import EvaluationLine, Named
+from app.verdicts.schemas import (
+    Comparison,
+    ComparisonOut,
+    GateOut,
+    MonitorHistoryItem,
+    ReasonOut,
+    StandingOut,
+)
+
+_NOBODY = Named([], [])
+
+
+def gate_of(session: Session, model: Model, checkpoint: Checkpoint) -> GateOut:
+    """The gate's answer as things are now."""
+    monitors = enabled_monitors(session, model.id)
+    newest = repository.newest_evaluations(session, checkpoint.id)
+    ids = [newest[monitor.id].id for monitor in monitors if monitor.id in newest]
+    counted = repository.verdict_counts(session, ids)
+    controls = repository.failed_controls(session, ids)
+    named = repository.named_features(session, ids, NAMED_FEATURES)
+    standings = [
+        _standing(session, model, monitor, newest.get(monitor.id), counted, controls, named)
+        for monitor in monitors
+    ]
+    outcome, reasons = decide(standings)
+    return GateOut(
+        gate=outcome,
+        model=model.name,
+        checkpoint=checkpoint.name,
+        reasons=[ReasonOut.model_validate(reason) for reason in reasons],
+        monitors=[
+            StandingOut(
+                monitor=standing.monitor,
+                evaluation=standing.evaluation,
+                state=standing.state,
+                features=standing.features,
+                counts=dict(standing.counts),
+                drifted_ratio=standing.drifted_ratio,
+                max_drifted_ratio=standing.policy.max_drifted_ratio,
+                unproven_ratio=standing.unproven_ratio,
+                max_unproven_ratio=standing.policy.max_unproven_ratio,
+            )
+            for standing in standings
+        ],
+    )
+
+
+def present_history(session: Session, lines: Sequence[EvaluationLine]) -> list[MonitorHistoryItem]:
+    """A monitor's history as it is answered."""
+    counted = repository.verdict_counts(session, [line.evaluation.id for line in lines])
+    return [
+        MonitorHistoryItem(
+            evaluation=line.evaluation.id,
+            checkpoint=line.checkpoint,
+            baseline=line.baseline,
+            previous=line.previous,
+            feature_set_version=line.feature_set_version,
+            state=line.evaluation.state,
+            created_at=line.evaluation.created_at,
+            finished_at=line.evaluation.finished_at,
+            comparisons=_comparisons(line.evaluation, counted),
+        )
+        for line in lines
+    ]
+
+
+def _standing(
+    session: Session,
+    model: Model,
+    monitor: Monitor,
+    evaluation: Evaluation | None,
+    counted: Mapping[tuple[UUID, str], Mapping[str, int]],
+    controls: Mapping[UUID, Sequence[str]],
+    named: Mapping[UUID, Named],
+) -> Standing:
+    if evaluation is None:
+        return Standing(
+            monitor.name,
+            DriftPolicy.model_validate(monitor.policy).gate,
+            trouble=_why_not_evaluated(session, model, monitor),
+        )
+    names = named.get(evaluation.id, _NOBODY)
+    return Standing(
+        monitor=monitor.name,
+        policy=DriftPolicy.model_validate(evaluation.policy).gate,
+        evaluation=evaluation.id,
+        state=evaluation.state,
+        trouble=str((evaluation.error or {}).get("detail", "")),
+        counts=_counts(evaluation, "baseline", counted),
+        failed_controls=controls.get(evaluation.id, ()),
+        drifted=names.drifted,
+        unproven=names.unproven,
+    )
+
+
+def _why_not_evaluated(session: Session, model: Model, monitor: Monitor) -> str:
+    again = 'POST /v1/evaluations with {"monitor": …, "checkpoint": …} starts it'
+    try:
+        resolve_baseline(session, model, BaselineRule.model_validate(monitor.baseline))
+    except InvalidInputError as error:
+        return f"no evaluation was started: {error.detail}; then {again}"
+    return (
+        "no evaluation was started: the monitor is newer than the checkpoint, or was disabled or "
+        f"without a baseline when it was registered; {again}"
+    )
+
+
+def _summary(evaluation: Evaluation, comparison: str) -> Mapping[str, Any]:
+    found = ((evaluation.summary or {}).get("comparisons") or {}).get(comparison)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _counts(
+    evaluation: Evaluation,
+    comparison: str,
+    counted: Mapping[tuple[UUID, str], Mapping[str, int]],
+) -> Mapping[str, int]:
+    # The summary counts every feature; of a whole dictionary only the first have rows.
+    found = _summary(evaluation, comparison).get("counts") or counted.get(
+        (evaluation.id, comparison), {}
+    )
+    return {verdict: int(count) for verdict, count in found.items() if count}
+
+
+def _comparisons(
+    evaluation: Evaluation, counted: Mapping[tuple[UUID, str], Mapping[str, int]]
+) -> dict[Comparison, ComparisonOut]:
+    sides: tuple[Comparison, ...] = get_args(Comparison)
+    found = {side: _comparison(evaluation, side, counted) for side in sides}
+    return {side: line for side, line in found.items() if line is not None}
+
+
+def _comparison(
+    evaluation: Evaluation,
+    comparison: str,
+    counted: Mapping[tuple[UUID, str], Mapping[str, int]],
+) -> ComparisonOut | None:
+    counts = _counts(evaluation, comparison, counted)
+    summary = _summary(evaluation, comparison)
+    if not counts and not summary:
+        return None
+    return ComparisonOut(
+        features=sum(counts.values()),
+        counts=dict(counts),
+        drifted_ratio=summary.get("drifted_ratio"),
+        drifted_lower=summary.get("drifted_lower"),
+        drifted_upper=summary.get("drifted_upper"),
+    )
