@@ -29,7 +29,10 @@ def api(
     """Run the REST API."""
     import uvicorn
 
+    from app.core.logging import configure_logging
+
     settings = get_settings()
+    configure_logging(settings.log_level)
     require_loopback(host or settings.host)
     require_postgres(settings)
     if listen_fd is None:
