@@ -4,6 +4,8 @@ import ipaddress
 import socket
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
@@ -47,7 +49,10 @@ def require_redis(settings: Settings) -> None:
         database = query.partition("virtual_host=")[2].partition("&")[0] or "0"
         url = f"unix://{path}?db={database}"
     try:
-        with redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=5) as client:
+        # Asked once: by default redis-py asks again for seconds before it says no.
+        with redis.Redis.from_url(
+            url, socket_connect_timeout=5, socket_timeout=5, retry=Retry(NoBackoff(), 0)
+        ) as client:
             client.ping()
     except (redis.exceptions.RedisError, ValueError, OSError) as error:
         raise StartError(

@@ -11,6 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from app.embedded.children import Child, ChildSpec, start_child
 from app.embedded.errors import EmbeddedError, InterruptedStartError
@@ -86,7 +88,7 @@ def wait_for_redis(
         InterruptedStartError: `stopping` became true.
     """
     deadline = time.monotonic() + timeout
-    with redis.Redis(unix_socket_path=_socket_of(url)) as client:
+    with _client(_socket_of(url)) as client:
         while time.monotonic() < deadline and child.running():
             if stopping and stopping():
                 raise InterruptedStartError("stopped while Redis was starting")
@@ -115,9 +117,14 @@ def _socket_of(url: str) -> str:
     return url.removeprefix("redis+socket://").partition("?")[0]
 
 
+def _client(socket: str) -> redis.Redis:
+    """A client that asks once; by default it would ask again for seconds before it says no."""
+    return redis.Redis(unix_socket_path=socket, socket_timeout=5, retry=Retry(NoBackoff(), 0))
+
+
 def _end_survivor(socket: Path) -> None:
     """End a server that outlived its supervisor."""
-    with redis.Redis(unix_socket_path=str(socket), socket_timeout=5) as client:
+    with _client(str(socket)) as client:
         try:
             client.ping()
         except redis.exceptions.ConnectionError:
