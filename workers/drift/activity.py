@@ -1,6 +1,7 @@
 """How often and where a feature fires: exact counts, and the sign test over documents."""
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,27 +38,27 @@ class Activity:
             *(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Activity))
         )
 
-    @property
+    @cached_property
     def firing_a(self) -> Array:
         """[features] share of tokens where the baseline is on."""
         return self.tokens_a / np.maximum(self.tokens, 1)
 
-    @property
+    @cached_property
     def firing_b(self) -> Array:
         """[features] share of tokens where the candidate is on."""
         return self.tokens_b / np.maximum(self.tokens, 1)
 
-    @property
+    @cached_property
     def dead(self) -> NDArray[np.bool_]:
         """Sparse features that fire in the baseline and never in the candidate."""
         return ~self.dense & (self.tokens_a > 0) & (self.tokens_b == 0)
 
-    @property
+    @cached_property
     def born(self) -> NDArray[np.bool_]:
         """Sparse features that never fire in the baseline and do in the candidate."""
         return ~self.dense & (self.tokens_a == 0) & (self.tokens_b > 0)
 
-    @property
+    @cached_property
     def sign_test_p(self) -> Array:
         """[features] exact two-sided p of the sign test over discordant clusters (McNemar 1947).
 

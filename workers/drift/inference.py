@@ -1,6 +1,7 @@
 """From an estimate and its variance to an interval and the two tests against a margin."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ class Inference:
     p_stable: Array
     """Of the null hypothesis that it lies outside (two one-sided tests; Schuirmann 1987)."""
 
-    @property
+    @cached_property
     def known(self) -> NDArray[np.bool_]:
         """Where there is an estimate to test."""
         return np.isfinite(self.effect)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import overload
 
 import numpy as np
@@ -72,7 +73,7 @@ class VerdictTable(Sequence[FeatureVerdict]):
         """
         return self._row(self.names.index(name))
 
-    @property
+    @cached_property
     def excess(self) -> Array:
         """[features] effect of the leading estimand in units of its margin; 0 where unknown."""
         result = np.zeros(len(self))
