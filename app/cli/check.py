@@ -144,7 +144,8 @@ def _print(gate: dict[str, Any], as_json: bool) -> None:
         print_json(gate)
         return
     style = {"pass": "bold green", "fail": "bold red"}.get(gate["gate"], "bold yellow")
-    out.print(f"{gate['gate']}", style=style)
-    for reason in gate.get("reasons", ()):
-        text = reason if isinstance(reason, str) else reason.get("detail", json.dumps(reason))
-        out.print(f"  - {text}", markup=False)
+    out.print(gate["gate"], style=style)
+    for reason in gate["reasons"]:
+        monitor = f"{reason['monitor']}: " if reason["monitor"] else ""
+        features = f" ({', '.join(reason['features'])})" if reason["features"] else ""
+        out.print(f"  - {monitor}{reason['detail']}{features}", markup=False)
