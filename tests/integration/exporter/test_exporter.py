@@ -1,8 +1,13 @@
 """The exporter shows what Postgres holds now, exactly, and nothing when it cannot know."""
 
+import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 
+import httpx
 import pytest
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as parse_openmetrics,
@@ -12,6 +17,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from app.core.database import Database
+from app.embedded.environment import child_environment
 from app.evaluations.tables import Evaluation
 from app.exporter.refresher import Refresher
 from app.exporter.repository import MAX_WATCHED
@@ -19,6 +25,7 @@ from app.exporter.server import Exporter
 from app.exporter.take import wilson
 from app.monitors.tables import Monitor
 from app.settings import Settings
+from tests.integration.embedded.up import wait_for
 from tests.integration.exporter.rows import (
     NOON,
     add_control,
@@ -197,6 +204,7 @@ def test_the_ledger_shows_what_waits(exporter: Exporter, database: Database) -> 
     samples = scrape(exporter)
 
     assert named(samples, "shards", "state") == {("queued",): 1.0, ("running",): 0.0}
+    assert named(samples, "exporter_left_out", "kind") == {("monitors",): 0, ("dictionaries",): 0}
     assert 90 <= named(samples, "outbox_oldest_age_seconds")[()] < 150
 
 
@@ -415,3 +423,40 @@ def test_a_statement_that_takes_too_long_is_given_up(
     assert stuck.reading is None
     assert stuck.errors == 1
     assert free.reading is not None
+
+
+def test_the_process_serves_both_formats_and_ends_on_sigterm(
+    settings: Settings, database: Database
+) -> None:
+    judge_by_hand(database)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "exporter", "--port", port],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=child_environment(settings),
+    )
+    try:
+        url = f"http://127.0.0.1:{port}"
+
+        def fetch(accept: str) -> httpx.Response | None:
+            try:
+                return httpx.get(f"{url}/metrics", headers={"accept": accept})
+            except httpx.TransportError:
+                return None
+
+        wait_for(lambda: (r := fetch("")) and "featuredrift_exporter_up 1.0" in r.text)
+        openmetrics = fetch("application/openmetrics-text; version=1.0.0")
+        health = httpx.get(f"{url}/healthz")
+    finally:
+        process.terminate()
+        code = process.wait(30)
+
+    assert openmetrics is not None
+    families = {family.name: family for family in parse_openmetrics(openmetrics.text)}
+    assert families["featuredrift_evaluations"].type == "counter"
+    assert families["featuredrift_checkpoint"].type == "info"
+    assert families["featuredrift_evaluation_duration_seconds"].type == "histogram"
+    assert health.status_code == 200
+    assert code in (0, -signal.SIGTERM)
