@@ -45,10 +45,11 @@ class EmbeddedStack:
     def __init__(
         self, *, report: Callable[[str], None] = lambda _line: None, **overrides: Any
     ) -> None:
-        self.settings = settings_from(overrides)
-        self.data_dir = self.settings.data_dir.resolve()
-        self._own_postgres = "database_url" not in self.settings.model_fields_set
-        self._own_redis = "redis_url" not in self.settings.model_fields_set
+        settings = settings_from(overrides)
+        self._own_postgres = "database_url" not in settings.model_fields_set
+        self._own_redis = "redis_url" not in settings.model_fields_set
+        self.data_dir = settings.data_dir.resolve()
+        self.settings = settings.model_copy(update={"data_dir": self.data_dir})
         self._report = report
         self._stop_asked = False
         self._lock = DataDirectoryLock(self.data_dir)
