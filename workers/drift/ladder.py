@@ -69,8 +69,9 @@ def judge(
 
     p, stable_p, excess = _matrices(inference, estimates, features)
     adjusted = holm(p)
+    # A dead feature is never both on, so that its magnitude cannot be told and it is not stable.
     p_drifted = np.where(gone, activity.sign_test_p, _reduce(np.fmin, adjusted))
-    p_stable = np.where(gone, 1.0, _reduce(np.fmax, stable_p))
+    p_stable = _reduce(np.fmax, stable_p)
 
     # A feature in so few documents that no outcome of the sign test could be significant is no
     # test at all (Tarone 1990); one that could have turned out dead or born is one, even if not.

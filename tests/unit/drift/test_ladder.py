@@ -126,6 +126,25 @@ def test_a_rare_feature_dies_only_beyond_doubt(documents: int, verdict: str) -> 
     assert row.sign_test_p == pytest.approx(binomtest(0, documents, 0.5).pvalue)
 
 
+@pytest.mark.parametrize(("documents", "verdict"), [(5, "drifted"), (10, "insufficient")])
+def test_features_that_could_have_died_count_among_the_tests(documents: int, verdict: str) -> None:
+    """In five documents no sign test can be significant at .05; in ten, one could have been."""
+    a = np.zeros((CLUSTERS * LENGTH, 11))
+    a[: documents * LENGTH : LENGTH] = 1.0
+    b = a.copy()
+    a[:, 0] = b[:, 0] = 0.0
+    a[: 8 * LENGTH : LENGTH, 0] = 1.0
+    row = verdicts(a, b)[0]
+    assert row.verdict == verdict
+    assert row.q_drifted == pytest.approx(2 * 0.5**8 * (1 if documents == 5 else 11))
+
+
+def test_where_both_fire_on_the_same_tokens_identity_may_be_zero(latents: np.ndarray) -> None:
+    identity = verdicts(latents, 1.5 * latents)[0].estimates["identity_sparse"]
+    assert identity.effect == identity.lower == 0
+    assert 0 < identity.upper < 0.05
+
+
 def test_a_feature_that_never_fires_is_insufficient_and_no_test(latents: np.ndarray) -> None:
     latents[:, 0] = 0
     row = verdicts(latents, latents)[0]
@@ -170,6 +189,21 @@ def test_the_noise_floor_raises_a_margin_and_says_so(latents: np.ndarray) -> Non
     assert after[7].estimates["identity_sparse"].margin == 0.5
     assert after[7].estimates["identity_sparse"].margin_source == "noise_floor"
     assert after[7].estimates["magnitude"].margin_source == "policy"
+
+
+def test_what_could_not_be_estimated_is_not_called_stable(latents: np.ndarray) -> None:
+    """Never both on: the magnitude is unknown, and the noise floor lets everything else pass."""
+    a = latents[:, :1]
+    b = np.where(np.roll(a, 1, axis=0) * (a == 0) > 0, 1.0, 0.0)
+    floor = Floor(1.0, "benign updates")
+    policy = Policy(
+        noise_floor={("identity_sparse", s): floor for s in range(9)}
+        | {("rate", s): floor for s in range(9)}
+    )
+    row = verdicts(a, b, policy=policy)[0]
+    assert set(row.estimates) == {"rate", "identity_sparse"}
+    assert max(e.p_stable for e in row.estimates.values()) < 1e-6
+    assert row.verdict == "inconclusive"
 
 
 def test_the_most_pressing_features_come_first(latents: np.ndarray) -> None:
