@@ -213,6 +213,29 @@ def test_special_and_outlier_tokens_of_either_side_are_left_out_and_counted(benc
     assert all(row.effect == 0 for row in result.verdicts)
 
 
+def test_tokens_left_out_do_not_enter_an_auroc(bench: Bench) -> None:
+    """Latent 0 fires on numbers alone; wild values elsewhere are all on special tokens."""
+    latents, probes, flags = bench.latents.copy(), bench.probes.copy(), bench.flags.copy()
+    rows = np.flatnonzero(~bench.number)[::7]
+    latents[rows, 0], probes[rows, 0], flags[rows] = 99.0, 99.0, SPECIAL
+    a, b = (bench.snapshot(n, latents=latents, probes=probes, flags=flags) for n in "ab")
+    table = compare_snapshots(a, b, bench.corpus, Policy(), concepts=CONCEPTS).verdicts
+    assert table.by_name("latent-0").concept_auroc_baseline == 1.0
+    assert table.by_name("probe-0").concept_auroc_baseline == pytest.approx(0.921, abs=0.02)
+
+
+def test_special_tokens_are_no_part_of_a_word(bench: Bench) -> None:
+    other = other_tokenizer(bench)
+    second = np.arange(2 * TOKENS) % 2 == 1
+    other["flags"] = np.where(second, SPECIAL, 0).astype(np.uint8)
+    other["probes"] = np.where(second[:, None], 1e6, other["probes"])
+    result = compare_snapshots(
+        bench.snapshot("a"), bench.snapshot("b", **other), bench.corpus, Policy()
+    )
+    assert result.special_tokens == TOKENS
+    assert result.verdicts.by_name("probe-1").effect == pytest.approx(0, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
