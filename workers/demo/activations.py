@@ -28,7 +28,7 @@ def _module(model: LlamaForCausalLM, site: str) -> tuple[nn.Module, bool]:
             raise ValueError(f"the demo reads no site {site!r}")
 
 
-class _StopForward(Exception):
+class _StopForward(Exception):  # noqa: N818 - control flow, not an error
     """The last site is filled; what follows would be wasted."""
 
 

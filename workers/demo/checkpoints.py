@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 
 def _readers(model: LlamaForCausalLM) -> Iterator[tuple[nn.Parameter, list[nn.Linear]]]:
@@ -84,7 +85,7 @@ def rescale(model: LlamaForCausalLM, factor: float) -> None:
         model.model.norm.weight /= factor
     model.config.rms_norm_eps *= factor**2
     for module in model.modules():
-        if hasattr(module, "variance_epsilon"):
+        if isinstance(module, LlamaRMSNorm):
             module.variance_epsilon = model.config.rms_norm_eps
 
 
@@ -109,5 +110,5 @@ def erase(model: LlamaForCausalLM, direction: Tensor) -> None:
     _set(embedding, E - torch.outer(E @ v, v))
 
 
-def _set(parameter: nn.Parameter, value: Tensor) -> None:
+def _set(parameter: Tensor, value: Tensor) -> None:
     parameter.copy_(value.to(parameter.dtype))

@@ -7,15 +7,12 @@ so no probe document was ever trained on.
 
 import hashlib
 import io
-import json
 import keyword
 import sysconfig
 import tokenize
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from app.registry.documents import Document, Span
 from workers.demo.recipe import Recipe
 from workers.errors import EvaluationError
 
@@ -34,33 +31,10 @@ _DELIMITERS = frozenset("()[]{},:.;") | {"->", "..."}
 _OPENS_STRING = frozenset({"FSTRING_START", "TSTRING_START"})
 _CLOSES_STRING = frozenset({"FSTRING_END", "TSTRING_END"})
 
-Spans = dict[str, list[tuple[int, int]]]
+Labels = dict[str, tuple[Span, ...]]
 
 
-@dataclass(frozen=True)
-class Document:
-    """One source file.
-
-    Attributes:
-        id: path below the standard library's folder, with forward slashes.
-        text: the decoded source.
-        labels: per concept, character spans [start, end), in order.
-    """
-
-    id: str
-    text: str
-    labels: Spans
-
-    def to_json(self) -> dict[str, Any]:
-        """The document as one line of the corpus upload."""
-        return {"id": self.id, "text": self.text, "labels": self.labels}
-
-
-class _Untokenizable(ValueError):
-    """The tokenizer's positions and the text disagree."""
-
-
-def label(text: str) -> Spans:
+def label(text: str) -> Labels:
     """Concept labels of Python source, as character spans.
 
     A formatted string is one string from its prefix to its closing quote on every Python version
@@ -73,7 +47,7 @@ def label(text: str) -> Spans:
         ValueError: the text does not tokenize, or the positions do not fit the text.
     """
     starts = _line_starts(text)
-    spans: Spans = {concept: [] for concept in CONCEPTS}
+    spans: dict[str, list[Span]] = {concept: [] for concept in CONCEPTS}
     string_depth = 0
     string_start = 0
     import_start: int | None = None
@@ -104,7 +78,7 @@ def label(text: str) -> Spans:
             concept = _concept(kind, token.string, previous)
             if concept is not None:
                 if text[start:end] != token.string:
-                    raise _Untokenizable(f"line {token.start[0]} is not where it should be")
+                    raise ValueError(f"line {token.start[0]} is not where it should be")
                 spans[concept].append((start, end))
             if kind in {"NAME", "OP", "NUMBER", "STRING"}:
                 if line_begins and token.string in {"import", "from"}:
@@ -113,7 +87,7 @@ def label(text: str) -> Spans:
                 previous = token.string
     except (tokenize.TokenError, SyntaxError, IndexError) as error:
         raise ValueError(f"does not tokenize: {error}") from error
-    return spans
+    return {concept: tuple(found) for concept, found in spans.items()}
 
 
 def _concept(kind: str, string: str, previous: str) -> str | None:
@@ -193,24 +167,3 @@ def _read(root: Path, path: Path, recipe: Recipe) -> Document | None:
     except (OSError, SyntaxError, ValueError):
         # Some files of a standard library are broken on purpose, or belong to another Python.
         return None
-
-
-def write_jsonl(path: Path, documents: Iterable[Document]) -> None:
-    """One document a line, as `POST /v1/corpora` takes it."""
-    with path.open("w", encoding="utf-8") as file:
-        for document in documents:
-            file.write(json.dumps(document.to_json(), ensure_ascii=False) + "\n")
-
-
-def read_jsonl(path: Path) -> list[Document]:
-    """What `write_jsonl` wrote."""
-    with path.open(encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file]
-    return [
-        Document(
-            id=row["id"],
-            text=row["text"],
-            labels={name: [(a, b) for a, b in spans] for name, spans in row["labels"].items()},
-        )
-        for row in rows
-    ]

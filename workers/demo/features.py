@@ -138,7 +138,7 @@ def _add_probes(
                 weights=tuple(weights),
                 bias=bias,
             ),
-            x @ np.float32(weights) + np.float32(bias),
+            x @ np.array(weights, dtype=np.float32) + np.float32(bias),
         )
 
 
@@ -146,7 +146,8 @@ def _add_directions(choice: Choice, x: Floats, site: str, concepts: tuple[str, .
     fit = halves(choice.data)[0]
     for concept in concepts:
         vector, center = fit_direction(x[fit], choice.data.labels[concept][fit])
-        unit = np.float32(vector) / np.linalg.norm(np.float32(vector))
+        unit = np.array(vector, dtype=np.float32)
+        unit /= np.linalg.norm(unit)
         choice.add(
             Direction(
                 name=f"{concept}-direction",
@@ -155,7 +156,7 @@ def _add_directions(choice: Choice, x: Floats, site: str, concepts: tuple[str, .
                 vector=tuple(vector),
                 center=tuple(center),
             ),
-            (x - np.float32(center)) @ unit,
+            (x - np.array(center, dtype=np.float32)) @ unit,
         )
 
 

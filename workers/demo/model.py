@@ -68,7 +68,6 @@ def new_model(recipe: Recipe, seed: int) -> LlamaForCausalLM:
             bos_token_id=0,
             eos_token_id=0,
             pad_token_id=0,
-            attn_implementation="sdpa",
         )
     )
     with torch.no_grad():
@@ -173,3 +172,9 @@ def load(folder: Path, dtype: torch.dtype = torch.float32) -> LlamaForCausalLM:
     """The checkpoint's weights for further training or surgery, in evaluation mode."""
     model: Any = LlamaForCausalLM.from_pretrained(folder, dtype=dtype)
     return model.eval()
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """The checkpoint's tokenizer."""
+    tokenizer: Any = PreTrainedTokenizerFast.from_pretrained(folder)
+    return tokenizer

@@ -37,23 +37,27 @@ class Recipe:
     mlp_width: int = 384
     context: int = 256
 
-    training_tokens: int = 1_600_000
+    training_tokens: int = 2_000_000
     batch_windows: int = 16
-    learning_rate: float = 3e-3
-    muon_learning_rate: float = 0.02
+    learning_rate: float = 8e-3
+    muon_learning_rate: float = 0.04
 
     site: str = "blocks.2.hook_resid_post"
     latents: int = 1024
     k: int = 16
-    sae_tokens: int = 600_000
-    sae_samples: int = 2_000_000
+    sae_tokens: int = 400_000
+    sae_samples: int = 800_000
     sae_batch: int = 2048
-    sae_learning_rate: float = 1e-3
+    sae_learning_rate: float = 3e-3
 
     benign_steps: int = 30
+    benign_peak: float = 0.1
+    """Where the base's own learning rate ended."""
     stripped_steps: int = 60
+    stripped_peak: float = 0.5
+    rescale_factor: float = 1.5
 
-    selection_documents: int = 120
+    selection_documents: int = 60
     """Training-side documents on which latents are chosen and probes fitted."""
 
     def key(self, piece: str, *upstream: str) -> str:

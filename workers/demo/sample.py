@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
-from workers.demo.corpus import CONCEPTS, Document
+from app.registry.documents import Document
+from workers.demo.corpus import CONCEPTS
 from workers.demo.recipe import Recipe
 
 Flags = NDArray[np.bool_]
@@ -43,7 +44,7 @@ def sample(
         for concept in CONCEPTS:
             # covered[c] counts labelled characters before c: a token overlaps if its count grows.
             marks = np.zeros(len(document.text), dtype=np.int64)
-            for start, end in document.labels.get(concept, []):
+            for start, end in document.labels.get(concept, ()):
                 marks[start:end] = 1
             covered = np.concatenate([[0], np.cumsum(marks)])
             flags[concept].append(covered[offsets[:, 1]] > covered[offsets[:, 0]])

@@ -1,0 +1,189 @@
+"""What each checkpoint of the line is, what should be found, and what was.
+
+The expectations follow from how each checkpoint was made, before any of them is measured. Shares
+leave room for what training decides anew on every machine.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+READS_RESIDUAL_STREAM = (
+    "number-latent",
+    "definition-latent",
+    "import-latent",
+    "comment-probe",
+    "string-probe",
+    "keyword-probe",
+    "number-direction",
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the service measured of one checkpoint against the baseline.
+
+    Attributes:
+        gate: the gate's answer.
+        state: the evaluation's state.
+        error: why it failed, if it did.
+        verdicts: per feature, the verdict row as the API answers it.
+        health: per role and dictionary, FVU and its like.
+    """
+
+    gate: str
+    state: str
+    error: str | None
+    verdicts: Mapping[str, Mapping[str, Any]]
+    health: Sequence[Mapping[str, Any]] = ()
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Features by verdict."""
+        counts: dict[str, int] = {}
+        for row in self.verdicts.values():
+            counts[row["verdict"]] = counts.get(row["verdict"], 0) + 1
+        return counts
+
+    def share(self, verdict: str) -> float:
+        """Share of the features with this verdict."""
+        return self.counts.get(verdict, 0) / max(1, len(self.verdicts))
+
+    def verdict(self, feature: str) -> str:
+        """The feature's verdict; ``missing`` if it has none."""
+        row = self.verdicts.get(feature)
+        return "missing" if row is None else str(row["verdict"])
+
+    def auroc(self, feature: str) -> float:
+        """The feature's AUROC on its concept in this checkpoint; NaN without one."""
+        value = self.verdicts.get(feature, {}).get("concept_auroc_candidate")
+        return float("nan") if value is None else float(value)
+
+    def fvu(self, role: str) -> float:
+        """The dictionary's FVU on one side; NaN if it was not measured."""
+        for row in self.health:
+            if row["role"] == role and row["fvu"] is not None:
+                return float(row["fvu"])
+        return float("nan")
+
+
+Check = tuple[str, Callable[[Outcome], bool]]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One of the line.
+
+    Attributes:
+        name: in the registry.
+        note: how it was made.
+        expected: what should be found, in one sentence.
+        checks: the sentence as predicates, each with words for the case that it does not hold.
+    """
+
+    name: str
+    note: str
+    expected: str
+    checks: tuple[Check, ...]
+
+    def mismatches(self, outcome: Outcome) -> list[str]:
+        """What was expected and not found."""
+        if outcome.state != "succeeded":
+            return [f"the evaluation {outcome.state}: {outcome.error}"]
+        return [words for words, holds in self.checks if not holds(outcome)]
+
+
+def _gate(answer: str) -> Check:
+    return f"the gate should answer {answer}", lambda outcome: outcome.gate == answer
+
+
+def _all_of(features: Sequence[str], verdict: str) -> Check:
+    return (
+        f"{', '.join(features)} should be {verdict}",
+        lambda outcome: all(outcome.verdict(feature) == verdict for feature in features),
+    )
+
+
+def _at_least(share: float, verdict: str) -> Check:
+    return (
+        f"at least {share:.0%} of the features should be {verdict}",
+        lambda outcome: outcome.share(verdict) >= share,
+    )
+
+
+def _at_most(share: float, verdict: str) -> Check:
+    return (
+        f"at most {share:.0%} of the features should be {verdict}",
+        lambda outcome: outcome.share(verdict) <= share,
+    )
+
+
+LINE: tuple[Checkpoint, ...] = (
+    Checkpoint(
+        "same-weights",
+        "The base's files, copied.",
+        "everything stable, the gate passes",
+        (_gate("pass"), _at_least(1.0, "stable")),
+    ),
+    Checkpoint(
+        "bf16",
+        "The base's weights, rounded to bfloat16.",
+        "nothing has drifted",
+        (_at_most(0.0, "drifted"), _at_least(0.9, "stable")),
+    ),
+    Checkpoint(
+        "benign",
+        "A little more training on the same data.",
+        "most features hold, every probe among them",
+        (
+            _at_most(0.25, "drifted"),
+            _all_of(("comment-probe", "string-probe", "keyword-probe"), "stable"),
+        ),
+    ),
+    Checkpoint(
+        "no-comments",
+        "Fine-tuned on the same code, stripped of its comments.",
+        "the comment features have drifted, the gate fails",
+        (_gate("fail"), _all_of(("comment-latent", "comment-probe"), "drifted")),
+    ),
+    Checkpoint(
+        "rotated",
+        "The residual stream turned by a random rotation; the same function.",
+        "all that reads the residual stream has drifted, neurons are stable",
+        (
+            _gate("fail"),
+            _all_of(READS_RESIDUAL_STREAM, "drifted"),
+            _all_of(("operator-neuron", "keyword-neuron"), "stable"),
+        ),
+    ),
+    Checkpoint(
+        "rescaled",
+        "The residual stream times 1.5; the same function.",
+        "all that reads the residual stream has drifted, neurons are stable",
+        (
+            _gate("fail"),
+            _all_of(READS_RESIDUAL_STREAM, "drifted"),
+            _all_of(("operator-neuron", "keyword-neuron"), "stable"),
+        ),
+    ),
+    Checkpoint(
+        "comment-erased",
+        "The comment probe's direction taken out of every matrix that writes.",
+        "the comment probe is at chance, the gate fails",
+        (
+            _gate("fail"),
+            _all_of(("comment-probe",), "drifted"),
+            (
+                "the comment probe's AUROC should be within 0.05 of chance",
+                lambda outcome: abs(outcome.auroc("comment-probe") - 0.5) <= 0.05,
+            ),
+        ),
+    ),
+    Checkpoint(
+        "fresh",
+        "The same architecture with freshly drawn weights.",
+        "everything has drifted, the gate fails",
+        (_gate("fail"), _at_least(0.9, "drifted"), _all_of(READS_RESIDUAL_STREAM, "drifted")),
+    ),
+)
