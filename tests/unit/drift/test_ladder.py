@@ -140,9 +140,13 @@ def test_features_that_could_have_died_count_among_the_tests(documents: int, ver
 
 
 def test_where_both_fire_on_the_same_tokens_identity_may_be_zero(latents: np.ndarray) -> None:
-    identity = verdicts(latents, 1.5 * latents)[0].estimates["identity_sparse"]
+    row = verdicts(latents, 1.5 * latents)[0]
+    identity, rate = row.estimates["identity_sparse"], row.estimates["rate"]
     assert identity.effect == identity.lower == 0
     assert 0 < identity.upper < 0.05
+    # One discordant token may be just around the corner.
+    assert rate.effect == 0
+    assert rate.se == pytest.approx(1 / np.count_nonzero(latents[:, 0]), rel=0.01)
 
 
 def test_a_feature_that_never_fires_is_insufficient_and_no_test(latents: np.ndarray) -> None:
