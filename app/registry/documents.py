@@ -250,30 +250,30 @@ def _labels(place: str, labels: Any, length: int) -> dict[str, tuple[Span, ...]]
         _fail(place, "labels must be an object: concept → spans", labels)
     parsed: dict[str, tuple[Span, ...]] = {}
     for concept, spans in sorted(labels.items()):
-        where = f"{place}: labels[{concept!r}]"
+        label = f"labels[{concept!r}]"
         if not concept.strip() or len(concept) > _CONCEPT_LIMIT:
-            _fail(where, f"a concept's name must have 1 to {_CONCEPT_LIMIT} characters")
+            _fail(place, f"{label}: a concept's name must have 1 to {_CONCEPT_LIMIT} characters")
         if fault := text_fault(concept):
             _fail(place, f"a concept's name {fault}")
         if isinstance(spans, bool):
             parsed[concept] = ((0, length),) if spans else ()
         elif isinstance(spans, list):
-            parsed[concept] = _merged([_span(where, span, length) for span in spans])
+            parsed[concept] = _merged([_span(place, label, span, length) for span in spans])
         else:
-            _fail(where, "must be a list of [start, end] spans, or true", spans)
+            _fail(place, f"{label}: must be a list of [start, end] spans, or true", spans)
     return parsed
 
 
-def _span(where: str, span: Any, length: int) -> Span:
+def _span(place: str, label: str, span: Any, length: int) -> Span:
     if not (
         isinstance(span, list | tuple) and len(span) == 2 and all(type(x) is int for x in span)
     ):
-        _fail(where, "a span must be [start, end], two integers", span)
+        _fail(place, f"{label}: a span must be [start, end], two integers", span)
     start, end = span
     if not 0 <= start < end <= length:
         _fail(
-            where,
-            f"span [{start}, {end}] is outside the text of {length} characters; "
+            place,
+            f"{label}: span [{start}, {end}] is outside the text of {length} characters; "
             "0 ≤ start < end ≤ length must hold",
             [start, end],
         )

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, aliased
 
 from app.core.rows import newest_first
@@ -206,7 +207,7 @@ def newest_evaluations(session: Session, checkpoint_id: UUID) -> dict[UUID, Eval
     rows = session.scalars(
         select(Evaluation)
         .where(Evaluation.checkpoint_id == checkpoint_id)
-        .distinct(Evaluation.monitor_id)
+        .ext(distinct_on(Evaluation.monitor_id))
         .order_by(Evaluation.monitor_id, Evaluation.id.desc())
     )
     return {evaluation.monitor_id: evaluation for evaluation in rows}
@@ -218,7 +219,7 @@ def newest_states(session: Session, checkpoint_id: UUID) -> Sequence[str]:
         select(Evaluation.monitor_id, Evaluation.state)
         .join(Monitor, Evaluation.monitor_id == Monitor.id)
         .where(Evaluation.checkpoint_id == checkpoint_id, Monitor.enabled)
-        .distinct(Evaluation.monitor_id)
+        .ext(distinct_on(Evaluation.monitor_id))
         .order_by(Evaluation.monitor_id, Evaluation.id.desc())
     )
     return [row.state for row in rows]

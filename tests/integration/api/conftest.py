@@ -1,15 +1,16 @@
 """A client of the real application, on a real Postgres."""
 
-import json
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
 
 from app.main import create_app
 from app.settings import Settings
+from tests.support.api import register_line
 
 
 @pytest.fixture
@@ -19,52 +20,32 @@ def client(settings: Settings) -> Iterator[TestClient]:
         yield client
 
 
-def write_safetensors(path: Path, tensors: dict[str, list[int]]) -> None:
-    """A whole safetensors file of float32 zeros with these names and shapes."""
-    header, position = {}, 0
-    for name, shape in tensors.items():
-        size = 4
-        for length in shape:
-            size *= length
-        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [position, position + size]}
-        position += size
-    raw = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(raw)) + raw + b"\0" * position)
+@pytest.fixture(scope="module")
+def shared_settings(
+    postgres_url: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Settings]:
+    """Settings with a database of the module's own."""
+    name = f"shared_{request.module.__name__.rpartition('.')[2]}"
+    server = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template"))
+    root = tmp_path_factory.mktemp("models")
+    url = make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
+    yield Settings(DATABASE_URL=url, data_dir=root.parent, model_roots=(root,))
+    with server.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    server.dispose()
 
 
-@pytest.fixture
-def checkpoint_source(settings: Settings) -> str:
-    """A directory under the allowed root that passes inspection."""
-    return str(make_checkpoint(settings.allowed_roots[0] / "base"))
+@pytest.fixture(scope="module")
+def shared_client(shared_settings: Settings) -> Iterator[TestClient]:
+    """A client for requests that are refused: model `bot` and monitor `watch` exist."""
+    with TestClient(create_app(shared_settings), raise_server_exceptions=False) as client:
+        register_line(client, shared_settings)
+        yield client
 
 
-def make_checkpoint(path: Path) -> Path:
-    """A checkpoint directory: configuration, weights, tokenizer."""
-    path.mkdir()
-    (path / "config.json").write_text('{"model_type": "llama"}')
-    (path / "tokenizer.json").write_text("{}")
-    write_safetensors(path / "model.safetensors", {"model.embed_tokens.weight": [16, 8]})
-    return path
-
-
-@pytest.fixture
-def dictionary_source(settings: Settings) -> str:
-    """A SAELens directory with d_in = 8 and 32 latents."""
-    return str(make_dictionary(settings.allowed_roots[0] / "sae"))
-
-
-def make_dictionary(path: Path, d_in: int = 8, d_sae: int = 32) -> Path:
-    """A dictionary directory as SAELens writes it for inference."""
-    path.mkdir()
-    config = {
-        "architecture": "jumprelu",
-        "d_in": d_in,
-        "d_sae": d_sae,
-        "metadata": {"hook_name": "blocks.1.hook_resid_post"},
-    }
-    (path / "cfg.json").write_text(json.dumps(config))
-    write_safetensors(
-        path / "sae_weights.safetensors",
-        {"W_enc": [d_in, d_sae], "W_dec": [d_sae, d_in], "b_enc": [d_sae], "b_dec": [d_in]},
-    )
-    return path
+@pytest.fixture(scope="module")
+def root(shared_settings: Settings) -> Path:
+    """The folder under which the shared client's sources must lie."""
+    return shared_settings.allowed_roots[0]

@@ -9,42 +9,17 @@ from app.core.artifacts import ArtifactStore
 from app.core.database import Database
 from app.evaluations.tables import Evaluation, OutboxMessage, Shard
 from app.settings import Settings
-from tests.integration.api.conftest import make_checkpoint
-
-DOCUMENTS = [
-    {"id": "a", "text": "one two", "labels": {"number": [[0, 3], [4, 7]]}},
-    {"id": "b", "text": "three", "labels": {"number": True}},
-]
-FEATURES = [
-    {
-        "kind": "sae_latent",
-        "name": "number",
-        "dictionary": "layer-1",
-        "index": 3,
-        "concept": "number",
-    },
-    {
-        "kind": "direction",
-        "name": "up",
-        "site": "blocks.1.hook_resid_post",
-        "vector": [1.0] + [0.0] * 7,
-    },
-    {
-        "kind": "composite",
-        "name": "both",
-        "operation": "max",
-        "components": [{"feature": "number"}, {"feature": "up"}],
-    },
-]
+from tests.support.api import DOCUMENTS, FEATURES, make_checkpoint, make_dictionary
 
 
 def test_a_checkpoint_post_starts_the_monitors_evaluations(
     client: TestClient,
     settings: Settings,
     database: Database,
-    checkpoint_source: str,
-    dictionary_source: str,
 ) -> None:
+    root = settings.allowed_roots[0]
+    checkpoint_source = make_checkpoint(root / "base")
+    dictionary_source = make_dictionary(root / "sae")
     assert client.post("/v1/models", json={"name": "bot"}).status_code == 201
     first = client.post(
         "/v1/models/bot/checkpoints", json={"name": "base", "source": checkpoint_source}
@@ -93,10 +68,8 @@ def test_a_checkpoint_post_starts_the_monitors_evaluations(
     assert monitor.status_code == 201, monitor.text
     assert monitor.json()["feature_set"] == {"name": "set", "version": 1}
 
-    candidate = make_checkpoint(settings.allowed_roots[0] / "next")
-    accepted = client.post(
-        "/v1/models/bot/checkpoints", json={"name": "next", "source": str(candidate)}
-    )
+    candidate = make_checkpoint(root / "next")
+    accepted = client.post("/v1/models/bot/checkpoints", json={"name": "next", "source": candidate})
     assert accepted.status_code == 202, accepted.text
     (evaluation_id,) = accepted.json()["evaluations"]
     assert accepted.headers["Location"] == f"/v1/evaluations/{evaluation_id}"
@@ -112,8 +85,6 @@ def test_a_checkpoint_post_starts_the_monitors_evaluations(
         assert (shard.kind, shard.evaluation_id) == ("plan", row.id)
         assert session.scalars(select(OutboxMessage.shard_id)).all() == [shard.id]
 
-    again = client.post(
-        "/v1/models/bot/checkpoints", json={"name": "next", "source": str(candidate)}
-    )
+    again = client.post("/v1/models/bot/checkpoints", json={"name": "next", "source": candidate})
     assert again.status_code == 200
     assert again.json()["evaluations"] == [evaluation_id]

@@ -1,0 +1,87 @@
+"""The OpenAPI document is kept: generated requests give no 5xx and no undescribed answer."""
+
+from contextlib import suppress
+from typing import Any
+
+import schemathesis
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as tuned
+from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.checks import CHECKS, load_all_checks
+
+from app.core.database import Database
+from app.main import create_app
+from app.settings import Settings
+from tests.support.api import finish, register_checkpoint, register_line, verdict
+
+EXAMPLES = 8
+
+
+def test_generated_requests_get_described_answers(settings: Settings, database: Database) -> None:
+    app = create_app(settings.model_copy(update={"long_poll_max": 0.01}))
+    with TestClient(app) as client:
+        known = _existing(client, settings, database)
+    schema = schemathesis.openapi.from_asgi("/openapi.json", app)
+    load_all_checks()
+    checks = CHECKS.get_by_names(
+        [
+            *("not_a_server_error", "status_code_conformance", "content_type_conformance"),
+            *("response_schema_conformance", "response_headers_conformance"),
+        ]
+    )
+    operations = [result.ok() for result in schema.get_all_operations()]
+    assert len(operations) > 30
+    for operation in operations:
+        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+            _try(operation, mode, known, checks)
+    app.state.database.dispose()
+
+
+def _try(operation: Any, mode: GenerationMode, known: dict[str, Any], checks: Any) -> None:
+    @tuned(
+        max_examples=EXAMPLES,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode), existing=st.booleans())
+    def run(case: Any, existing: bool) -> None:
+        if existing:
+            for name in case.path_parameters or {}:
+                case.path_parameters[name] = known[name]
+        case.call_and_validate(checks=checks)
+
+    # Without parameters there is nothing to get wrong.
+    with suppress(Unsatisfiable):
+        run()
+
+
+def _existing(client: TestClient, settings: Settings, database: Database) -> dict[str, Any]:
+    """Path parameters that name something."""
+    register_line(client, settings)
+    (evaluation,) = register_checkpoint(client, settings, "next")["evaluations"]
+    version = client.get("/v1/feature-sets/set/versions/1").json()
+    feature = version["features"][0]["id"]
+    with database.unit_of_work() as session:
+        finish(
+            session,
+            evaluation,
+            [verdict("number", "drifted", feature_id=feature), verdict("up", "stable")],
+        )
+    return {
+        "model": "bot",
+        "checkpoint": "next",
+        "alias": "baseline",
+        "corpus": "probes",
+        "dictionary": "layer-1",
+        "feature_set": "set",
+        "version": 1,
+        "feature": feature,
+        "monitor": "watch",
+        "evaluation": evaluation,
+    }

@@ -1,0 +1,114 @@
+"""The gate decides by what was shown, and says what was not."""
+
+from typing import Any
+
+import pytest
+
+from app.core.ids import new_id
+from app.monitors.policy import GatePolicy
+from app.verdicts.gate import NAMED_FEATURES, Standing, decide
+
+
+def standing(monitor: str = "m", **values: Any) -> Standing:
+    """A monitor whose newest evaluation found all twelve features stable, with changes."""
+    known: dict[str, Any] = {
+        "policy": GatePolicy(),
+        "evaluation": new_id(),
+        "state": "succeeded",
+        "counts": {"stable": 12},
+    }
+    return Standing(monitor, **(known | values))
+
+
+def test_all_features_stable_is_a_pass_without_reasons() -> None:
+    assert decide([standing("a"), standing("b")]) == ("pass", [])
+
+
+def test_no_monitor_is_inconclusive_because_nothing_was_measured() -> None:
+    outcome, (reason,) = decide([])
+    assert (outcome, reason.code, reason.monitor) == ("inconclusive", "no_monitor", None)
+
+
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_an_open_evaluation_makes_everything_pending_even_beside_a_failure(state: str) -> None:
+    failing = standing("a", counts={"drifted": 12})
+    outcome, reasons = decide([failing, standing("b", state=state, counts={})])
+    assert outcome == "pending"
+    assert [(reason.monitor, reason.code) for reason in reasons] == [
+        ("b", "evaluation_open"),
+        ("a", "drifted"),
+    ]
+
+
+def test_a_drifted_feature_fails_and_is_named() -> None:
+    outcome, (reason,) = decide(
+        [standing(counts={"stable": 11, "drifted": 1}, drifted=["comment"])]
+    )
+    assert outcome == "fail"
+    assert (reason.code, reason.features) == ("drifted", ("comment",))
+    assert "1 of 12" in reason.detail
+
+
+@pytest.mark.parametrize(("drifted", "outcome"), [(1, "pass"), (2, "fail")])
+def test_the_policy_says_what_share_may_drift(drifted: int, outcome: str) -> None:
+    policy = GatePolicy(max_drifted_ratio=0.1)
+    counts = {"stable": 10 - drifted, "drifted": drifted}
+    assert decide([standing(policy=policy, counts=counts)])[0] == outcome
+
+
+@pytest.mark.parametrize("word", ["inconclusive", "insufficient", "untrusted", "invalid"])
+def test_what_is_neither_stable_nor_drifted_is_unproven(word: str) -> None:
+    outcome, (reason,) = decide([standing(counts={"stable": 11, word: 1}, unproven=["x"])])
+    assert (outcome, reason.code, reason.features) == ("inconclusive", "unproven", ("x",))
+    assert f"1 {word} of 12" in reason.detail
+
+
+@pytest.mark.parametrize(("unproven", "outcome"), [(1, "pass"), (2, "inconclusive")])
+def test_the_policy_says_what_share_may_stay_unproven(unproven: int, outcome: str) -> None:
+    policy = GatePolicy(max_unproven_ratio=0.1)
+    counts = {"stable": 10 - unproven, "inconclusive": unproven}
+    assert decide([standing(policy=policy, counts=counts)])[0] == outcome
+
+
+def test_drift_outweighs_what_is_unproven_and_both_are_told() -> None:
+    counts = {"stable": 10, "drifted": 1, "invalid": 1}
+    outcome, reasons = decide([standing(counts=counts)])
+    assert outcome == "fail"
+    assert [reason.code for reason in reasons] == ["drifted", "unproven"]
+
+
+def test_drift_in_one_monitor_outweighs_a_failed_evaluation_of_another() -> None:
+    failed = standing("a", state="failed", trouble="no such file", counts={})
+    outcome, reasons = decide([failed, standing("b", counts={"drifted": 1})])
+    assert outcome == "fail"
+    assert [reason.code for reason in reasons] == ["drifted", "evaluation_failed"]
+    assert "no such file" in reasons[1].detail
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        ("failed", "evaluation_failed"),
+        ("cancelled", "evaluation_cancelled"),
+        (None, "not_evaluated"),
+    ],
+)
+def test_what_was_not_measured_is_inconclusive(state: str | None, code: str) -> None:
+    outcome, (reason,) = decide([standing(state=state, counts={}, trouble="because")])
+    assert (outcome, reason.code) == ("inconclusive", code)
+
+
+def test_an_evaluation_without_verdicts_does_not_pass() -> None:
+    outcome, (reason,) = decide([standing(counts={})])
+    assert (outcome, reason.code) == ("inconclusive", "no_verdicts")
+
+
+def test_a_failed_control_makes_stable_features_worthless() -> None:
+    outcome, (reason,) = decide([standing(failed_controls=["no_op"])])
+    assert (outcome, reason.code) == ("inconclusive", "control_failed")
+
+
+def test_only_the_first_features_are_named() -> None:
+    names = [f"f{i}" for i in range(100)]
+    _, (reason,) = decide([standing(counts={"drifted": 100}, drifted=names)])
+    assert reason.features == tuple(names[:NAMED_FEATURES])
