@@ -16,7 +16,7 @@ from app.core.artifacts import ArtifactStore
 from app.core.body_limit import BodyLimit
 from app.core.database import Database, make_engine
 from app.core.problems import Problem, install_problem_handlers
-from app.core.waiting import MAX_WAITING
+from app.core.waiting import MAX_WAITING, Waiting
 from app.evaluations.routes import router as evaluations
 from app.exporter.server import Exporter
 from app.monitors.routes import router as monitors
@@ -50,6 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.database = Database(make_engine(settings, application="api"))
     app.state.artifacts = ArtifactStore(settings.artifacts)
+    app.state.waiting = Waiting(settings.long_poll_max)
     install_problem_handlers(app)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
     v1 = APIRouter(prefix="/v1")
@@ -72,6 +73,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
     with getattr(app.state, "exporter", nullcontext()):
         yield
+    app.state.waiting.close()
     app.state.database.dispose()
 
 

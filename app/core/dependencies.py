@@ -6,6 +6,7 @@ from fastapi import Depends, Request
 
 from app.core.artifacts import ArtifactStore
 from app.core.database import Database
+from app.core.waiting import Waiting
 from app.settings import Settings
 
 # These are coroutines, so that FastAPI does not spend a thread on each.
@@ -26,6 +27,12 @@ async def _artifacts(request: Request) -> ArtifactStore:
     return artifacts
 
 
+async def _waiting(request: Request) -> Waiting:
+    waiting: Waiting = request.app.state.waiting
+    return waiting
+
+
 AppSettings = Annotated[Settings, Depends(_settings)]
 AppDatabase = Annotated[Database, Depends(_database)]
 AppArtifacts = Annotated[ArtifactStore, Depends(_artifacts)]
+AppWaiting = Annotated[Waiting, Depends(_waiting)]

@@ -15,6 +15,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from app.core.errors import PROBLEM_TYPE_BASE, FeaturedriftError, UnavailableError, shorten
+from app.core.logging import get_logger
+
+_log = get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
@@ -128,6 +131,7 @@ async def _on_invalid_request(request: Request, error: Exception) -> Response:
 async def _on_unreachable_database(request: Request, error: Exception) -> Response:
     # The driver's text can hold host names and statements; the log has it, the caller need not.
     reason = type(getattr(error, "orig", None) or error).__name__
+    _log.warning("the database does not answer", path=request.url.path, error=str(error))
     problem = UnavailableError(
         f"the database does not answer in time ({reason}); send the request again, with the same "
         "Idempotency-Key if it is a POST"

@@ -17,7 +17,6 @@ POLL_INTERVAL = 0.2
 # A waiting request holds one of the server's threads. Past this many, an answer comes at once and
 # says what holds now, so that waiting callers can never keep others out.
 MAX_WAITING = 32
-_waiting = threading.BoundedSemaphore(MAX_WAITING)
 
 Result = TypeVar("Result")
 
@@ -49,30 +48,42 @@ def parse_duration(text: str) -> float:
     return float(match["number"]) * _SECONDS[match["unit"]]
 
 
-def wait_until(
-    read: Callable[[], Result],
-    decided: Callable[[Result], bool],
-    *,
-    wait: str | None,
-    longest: float,
-) -> Result:
-    """Read again and again until the result is decided or time is up; the last reading.
+class Waiting:
+    """The waiting requests of one application.
 
     Args:
-        read: one short transaction.
-        decided: whether waiting longer is pointless.
-        wait: the caller's wish, unparsed; none reads once.
-        longest: the server's limit in seconds.
+        longest: the longest wait in seconds, whatever a caller wishes.
     """
-    seconds = min(parse_duration(wait), longest) if wait is not None else 0.0
-    deadline = time.monotonic() + seconds
-    result = read()
-    if seconds <= 0 or decided(result) or not _waiting.acquire(blocking=False):
+
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
+        self._places = threading.BoundedSemaphore(MAX_WAITING)
+        self._closing = threading.Event()
+
+    def close(self) -> None:
+        """Let every waiting request answer now: the process is about to end."""
+        self._closing.set()
+
+    def until(
+        self, decided: Callable[[Result], bool], read: Callable[[], Result], wait: str | None
+    ) -> Result:
+        """Read again and again until the result is decided or time is up; the last reading.
+
+        Args:
+            decided: whether waiting longer is pointless.
+            read: one short transaction.
+            wait: the caller's wish, unparsed; none reads once.
+        """
+        seconds = min(parse_duration(wait), self._longest) if wait is not None else 0.0
+        deadline = time.monotonic() + seconds
+        result = read()
+        if seconds <= 0 or decided(result) or not self._places.acquire(blocking=False):
+            return result
+        try:
+            while not decided(result) and (left := deadline - time.monotonic()) > 0:
+                if self._closing.wait(min(POLL_INTERVAL, left)):
+                    break
+                result = read()
+        finally:
+            self._places.release()
         return result
-    try:
-        while not decided(result) and (left := deadline - time.monotonic()) > 0:
-            time.sleep(min(POLL_INTERVAL, left))
-            result = read()
-    finally:
-        _waiting.release()
-    return result

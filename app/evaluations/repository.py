@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, func, select, union_all
 from sqlalchemy.orm import Session, aliased
 
 from app.core.rows import insert_if_absent, newest_first
@@ -196,24 +196,22 @@ def _complete(session: Session, rows: Sequence[tuple[Evaluation, Names]]) -> lis
 
 
 def _work(session: Session, ids: Sequence[UUID]) -> dict[UUID, Work]:
-    # A snapshot's shards count for every evaluation that waits for them.
-    belongs = or_(
-        Shard.evaluation_id == Evaluation.id,
-        Shard.snapshot_id.in_(
-            select(EvaluationSnapshot.snapshot_id)
-            .where(EvaluationSnapshot.evaluation_id == Evaluation.id)
-            .correlate(Evaluation)
-        ),
+    own = select(Shard.evaluation_id.label("id"), Shard.state, Shard.attempt).where(
+        Shard.evaluation_id.in_(ids)
     )
+    # A snapshot's shards count for every evaluation that waits for them.
+    shared = (
+        select(EvaluationSnapshot.evaluation_id, Shard.state, Shard.attempt)
+        .join(Shard, Shard.snapshot_id == EvaluationSnapshot.snapshot_id)
+        .where(EvaluationSnapshot.evaluation_id.in_(ids))
+    )
+    shards = union_all(own, shared).subquery()
     rows = session.execute(
         select(
-            Evaluation.id,
-            func.count().filter(Shard.state == "succeeded"),
+            shards.c.id,
+            func.count().filter(shards.c.state == "succeeded"),
             func.count(),
-            func.max(Shard.attempt),
-        )
-        .join(Shard, belongs)
-        .where(Evaluation.id.in_(ids))
-        .group_by(Evaluation.id)
+            func.max(shards.c.attempt),
+        ).group_by(shards.c.id)
     )
     return {row[0]: Work(*row[1:]) for row in rows}

@@ -8,11 +8,11 @@ from sqlalchemy.orm import Session
 
 from app.access.routes import Post
 from app.access.service import Answer
-from app.core.dependencies import AppDatabase, AppSettings
+from app.core.dependencies import AppDatabase, AppWaiting
 from app.core.paging import Cursor, Limit, Page, decode_cursor, make_page
 from app.core.problems import PROBLEM_RESPONSES
 from app.core.references import referred_to_by
-from app.core.waiting import Wait, wait_until
+from app.core.waiting import Wait
 from app.evaluations import ledger, repository, service
 from app.evaluations.schemas import EvaluationCreate, EvaluationOut, State
 from app.monitors.service import find_monitor
@@ -70,7 +70,7 @@ def list_evaluations(
 
 @router.get("/{evaluation}")
 def get_evaluation(
-    evaluation: UUID, database: AppDatabase, settings: AppSettings, wait: Wait = None
+    evaluation: UUID, database: AppDatabase, waiting: AppWaiting, wait: Wait = None
 ) -> EvaluationOut:
     """An evaluation; with `wait`, when it is finished or the time is up."""
 
@@ -78,9 +78,7 @@ def get_evaluation(
         with database.unit_of_work() as session:
             return service.find_state(session, evaluation)
 
-    wait_until(
-        read, lambda state: state not in ledger.OPEN, wait=wait, longest=settings.long_poll_max
-    )
+    waiting.until(lambda state: state not in ledger.OPEN, read, wait)
     with database.unit_of_work() as session:
         return service.present(service.find_view(session, evaluation))
 

@@ -5,10 +5,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
-from app.core.dependencies import AppDatabase, AppSettings
+from app.core.dependencies import AppDatabase, AppWaiting
 from app.core.paging import Cursor, Limit, Page, decode_cursor, make_page
 from app.core.problems import PROBLEM_RESPONSES
-from app.core.waiting import Wait, wait_until
+from app.core.waiting import Wait
 from app.evaluations.ledger import OPEN
 from app.evaluations.service import find_state
 from app.monitors.service import find_monitor
@@ -106,7 +106,7 @@ def gate(
     model: ModelName,
     checkpoint: CheckpointName,
     database: AppDatabase,
-    settings: AppSettings,
+    waiting: AppWaiting,
     wait: Wait = None,
 ) -> GateOut:
     """May this checkpoint go out? With `wait`, answered when it is decided or the time is up."""
@@ -118,6 +118,6 @@ def gate(
         with database.unit_of_work() as session:
             return any(state in OPEN for state in repository.newest_states(session, row.id))
 
-    wait_until(any_open, lambda is_open: not is_open, wait=wait, longest=settings.long_poll_max)
+    waiting.until(lambda is_open: not is_open, any_open, wait)
     with database.unit_of_work() as session:
         return service.gate_of(session, found, row)

@@ -1,6 +1,7 @@
 """Pieces that every endpoint is made of."""
 
 import json
+import threading
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from app.core.paging import decode_cursor, encode_cursor, make_page
 from app.core.preconditions import check_if_match, etag
 from app.core.problems import install_problem_handlers
 from app.core.text import find_text_fault, text_fault
-from app.core.waiting import parse_duration, wait_until
+from app.core.waiting import MAX_WAITING, Waiting, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -41,18 +42,47 @@ def test_what_is_no_duration(text: str) -> None:
 
 def test_waiting_reads_again_until_it_is_decided() -> None:
     readings = iter([1, 2, 3, 4])
-    seen = wait_until(lambda: next(readings), lambda value: value == 3, wait="5s", longest=60)
+    seen = Waiting(60).until(lambda value: value == 3, lambda: next(readings), "5s")
     assert (seen, next(readings)) == (3, 4)
 
 
 def test_waiting_ends_with_the_last_reading_when_time_is_up() -> None:
-    assert wait_until(lambda: "open", lambda _: False, wait="2h", longest=0.05) == "open"
+    assert Waiting(0.05).until(lambda _: False, lambda: "open", "2h") == "open"
 
 
 def test_without_a_wish_to_wait_it_reads_once() -> None:
     readings = iter([1, 2])
-    assert wait_until(lambda: next(readings), lambda _: False, wait=None, longest=60) == 1
+    assert Waiting(60).until(lambda _: False, lambda: next(readings), None) == 1
     assert next(readings) == 2
+
+
+def test_a_closing_application_keeps_nobody_waiting() -> None:
+    waiting = Waiting(3600)
+    waiting.close()
+    assert waiting.until(lambda _: False, lambda: "open", "1h") == "open"
+
+
+def test_past_the_limit_of_waiting_requests_answers_come_at_once() -> None:
+    waiting = Waiting(3600)
+    inside = threading.Semaphore(0)
+
+    def read() -> str:
+        inside.release()
+        return "open"
+
+    threads = [
+        threading.Thread(target=waiting.until, args=(lambda _: False, read, "1h"))
+        for _ in range(MAX_WAITING)
+    ]
+    for thread in threads:
+        thread.start()
+    for _ in range(2 * MAX_WAITING):  # a second reading is made by those who wait
+        inside.acquire()
+    assert waiting.until(lambda _: False, lambda: "at once", "1h") == "at once"
+    waiting.close()
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
 
 
 class Position(NamedTuple):
