@@ -179,6 +179,10 @@ def _let_read(folder: Path) -> None:
 
 def _initialise(folder: Path, programs: Path, user: tuple[int, int] | None) -> None:
     """Run initdb beside the folder, then rename: half a database is never taken for a whole."""
+    if folder.exists() and any(folder.iterdir()):
+        raise EmbeddedError(
+            f"{folder} holds files but no Postgres data; move it away, or give another --data-dir"
+        )
     temporary = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(mode=0o700)
@@ -201,10 +205,6 @@ def _initialise(folder: Path, programs: Path, user: tuple[int, int] | None) -> N
     )
     if result.returncode != 0:
         raise EmbeddedError(f"initdb failed in {temporary}:\n{result.stderr or result.stdout}")
-    if folder.exists() and any(folder.iterdir()):
-        raise EmbeddedError(
-            f"{folder} holds files but no Postgres data; move it away, or give another --data-dir"
-        )
     temporary.rename(folder)
 
 
