@@ -10,22 +10,9 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
+from workers.capture.sites import bind_site, parse_site
+
 _BATCH_WINDOWS = 16
-
-
-def _module(model: LlamaForCausalLM, site: str) -> tuple[nn.Module, bool]:
-    """The module of a TransformerLens site, and whether the site is its input."""
-    _, layer, name = site.split(".", 2)
-    block = model.model.layers[int(layer)]
-    match name:
-        case "hook_resid_pre":
-            return block, True
-        case "hook_resid_post":
-            return block, False
-        case "mlp.hook_post":
-            return block.mlp.down_proj, True
-        case _:
-            raise ValueError(f"the demo reads no site {site!r}")
 
 
 class _StopForward(Exception):  # noqa: N818 - control flow, not an error
@@ -47,8 +34,8 @@ def _hooked(model: LlamaForCausalLM, sites: tuple[str, ...]) -> Iterator[dict[st
 
     handles = []
     for site in sites:
-        module, is_input = _module(model, site)
-        handles.append(module.register_forward_hook(keep(site, is_input)))
+        bound = bind_site(model.model, parse_site(site))
+        handles.append(bound.module.register_forward_hook(keep(site, bound.side == "input")))
     try:
         yield seen
     finally:

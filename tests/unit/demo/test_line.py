@@ -1,0 +1,96 @@
+"""The table of expectations: it holds for what is true and complains of what is not."""
+
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from workers.demo.line import LINE, READS_RESIDUAL_STREAM, Checkpoint, Outcome
+from workers.demo.tables import drift_table, outcomes_table, worth_table
+
+FEATURES = (
+    *READS_RESIDUAL_STREAM,
+    "comment-latent",
+    "operator-neuron",
+    "keyword-neuron",
+)
+
+
+def row(verdict: str, auroc: float = 0.9) -> dict[str, Any]:
+    return {
+        "verdict": verdict,
+        "concept_auroc_baseline": 0.9,
+        "concept_auroc_candidate": auroc,
+        "estimates": {"identity_dense": {"effect": 0.25}},
+    }
+
+
+def outcome(gate: str, verdict: str, **others: dict[str, Any]) -> Outcome:
+    verdicts = {feature: row(verdict) for feature in FEATURES}
+    verdicts |= {name.replace("_", "-"): value for name, value in others.items()}
+    return Outcome(gate=gate, state="succeeded", error=None, verdicts=verdicts)
+
+
+def named(name: str) -> Checkpoint:
+    return next(checkpoint for checkpoint in LINE if checkpoint.name == name)
+
+
+NEURONS_HOLD = {"operator_neuron": row("stable"), "keyword_neuron": row("stable")}
+
+
+@pytest.mark.parametrize(
+    ("name", "measured"),
+    [
+        ("same-weights", outcome("pass", "stable")),
+        ("bf16", outcome("pass", "stable")),
+        ("benign", outcome("fail", "stable", number_latent=row("drifted"))),
+        ("no-comments", outcome("fail", "drifted")),
+        ("rotated", outcome("fail", "drifted", **NEURONS_HOLD)),
+        ("rescaled", outcome("fail", "drifted", **NEURONS_HOLD)),
+        ("comment-erased", outcome("fail", "stable", comment_probe=row("drifted", 0.5))),
+        ("fresh", outcome("fail", "drifted")),
+    ],
+)
+def test_the_truth_is_as_expected(name: str, measured: Outcome) -> None:
+    assert named(name).mismatches(measured) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "measured"),
+    [
+        ("same-weights", outcome("fail", "stable")),
+        ("bf16", outcome("pass", "stable", number_latent=row("drifted"))),
+        ("benign", outcome("fail", "drifted")),
+        ("no-comments", outcome("fail", "drifted", comment_probe=row("stable"))),
+        ("rotated", outcome("fail", "drifted")),
+        ("rescaled", outcome("pass", "stable")),
+        ("comment-erased", outcome("fail", "stable", comment_probe=row("drifted", 0.9))),
+        ("fresh", outcome("fail", "inconclusive")),
+    ],
+)
+def test_what_is_not_true_is_named(name: str, measured: Outcome) -> None:
+    assert named(name).mismatches(measured)
+
+
+def test_a_failed_evaluation_is_a_mismatch_with_its_reason() -> None:
+    failed = Outcome("inconclusive", "failed", "checkpoint_missing: gone", {})
+    assert named("bf16").mismatches(failed) == ["the evaluation failed: checkpoint_missing: gone"]
+
+
+def test_tables_show_every_checkpoint_and_mark_mismatches() -> None:
+    outcomes = {checkpoint.name: outcome("fail", "drifted") for checkpoint in LINE}
+    mismatches = {
+        checkpoint.name: checkpoint.mismatches(outcomes[checkpoint.name]) for checkpoint in LINE
+    }
+    console = Console(width=160, record=True, quiet=True)
+    with console.capture() as captured:
+        console.quiet = False
+        console.print(outcomes_table(outcomes, mismatches))
+        console.print(drift_table(outcomes, ["comment-probe", "number-latent"]))
+        console.print(worth_table(outcomes["bf16"].verdicts))
+    text = captured.get()
+    for checkpoint in LINE:
+        assert checkpoint.name in text
+    assert text.count("mismatch") == sum(map(bool, mismatches.values()))
+    assert "0.25" in text
+    assert "0.900" in text
