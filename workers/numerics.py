@@ -12,7 +12,7 @@ class Numerics:
     """
 
     dtype: str
-    """Compute dtype: ``float32``, ``bfloat16`` or ``float16``; weights are cast to it on loading."""
+    """Compute dtype: ``float32``, ``bfloat16`` or ``float16``; weights are cast to it."""
     attn_implementation: str
     """``eager`` or ``sdpa``."""
     device: str
