@@ -27,9 +27,9 @@ def api(
     listen_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run the REST API."""
-    import uvicorn
-
     from app.core.logging import configure_logging
+    from app.main import create_app
+    from app.serving import serve_api
 
     settings = get_settings()
     configure_logging(settings.log_level)
@@ -39,15 +39,12 @@ def api(
         listener = listen(host or settings.host, settings.port if port is None else port)
     else:
         listener = socket.socket(fileno=listen_fd)
-    config = uvicorn.Config(
-        "app.main:create_app",
-        factory=True,
-        log_config=None,
+    serve_api(
+        create_app(settings),
+        listener,
         log_level=settings.log_level,
-        timeout_graceful_shutdown=_GRACEFUL_SECONDS,
-        server_header=False,
+        graceful_seconds=_GRACEFUL_SECONDS,
     )
-    uvicorn.Server(config).run(sockets=[listener])
 
 
 def dispatcher() -> None:
