@@ -26,6 +26,9 @@ class Thing(Base):
 '''
 
 
+SMALL = Recipe(max_characters=5_000, max_probe_characters=4_000, probe_documents=30)
+
+
 def texts(source: str) -> dict[str, list[str]]:
     return {name: [source[a:b] for a, b in spans] for name, spans in label(source).items()}
 
@@ -79,7 +82,7 @@ def test_stripping_comments_leaves_the_same_program() -> None:
 
 @pytest.fixture(scope="module")
 def split() -> tuple[list[Document], list[Document]]:
-    return standard_library(Recipe(max_characters=5_000, max_probe_characters=4_000))
+    return standard_library(SMALL)
 
 
 def test_probe_documents_are_short_and_never_trained_on(
@@ -92,7 +95,7 @@ def test_probe_documents_are_short_and_never_trained_on(
 
 
 def test_the_split_is_the_same_every_time(split: tuple[list[Document], list[Document]]) -> None:
-    again = standard_library(Recipe(max_characters=5_000, max_probe_characters=4_000))
+    again = standard_library(SMALL)
     assert again == split
 
 
