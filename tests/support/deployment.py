@@ -16,7 +16,7 @@ from typing import Any
 from uuid import UUID
 
 import psutil
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from app.core.artifacts import ArtifactStore
 from app.core.clock import now
@@ -26,7 +26,7 @@ from app.core.ids import new_id
 from app.embedded.environment import child_environment
 from app.evaluations import ledger
 from app.evaluations.dispatcher import run_dispatcher
-from app.evaluations.tables import Evaluation, Shard
+from app.evaluations.tables import Evaluation, EvaluationSnapshot, Shard, Snapshot
 from app.monitors.policy import DriftPolicy
 from app.monitors.tables import Monitor
 from app.registry.documents import describe, parse_objects, to_jsonl
@@ -281,6 +281,13 @@ class World:
             found: UUID = row.id
             return found
 
+    def forget_snapshots(self) -> None:
+        """Drop all snapshots, so that the next evaluation computes everything again."""
+        with self.database.unit_of_work() as session:
+            for table in (EvaluationSnapshot, Shard, Snapshot):
+                session.execute(delete(table))
+        self.store.delete_prefix("snapshots")
+
     def evaluation(self, evaluation_id: UUID) -> Evaluation:
         with self.database.unit_of_work() as session:
             return session.get_one(Evaluation, evaluation_id)
@@ -362,7 +369,9 @@ def dispatching(settings: Settings) -> Iterator[None]:
 class Worker:
     """A worker process with one or more children."""
 
-    def __init__(self, settings: Settings, log: Path, concurrency: int = 1) -> None:
+    def __init__(
+        self, settings: Settings, log: Path, concurrency: int = 1, faults: Path | None = None
+    ) -> None:
         self.log = log
         with log.open("ab") as output:
             self.process = subprocess.Popen(
@@ -372,7 +381,7 @@ class Worker:
                     *("--hostname", f"{new_id().hex}@test", "--loglevel", "info"),
                     *("--without-gossip", "--without-mingle"),
                 ],
-                env=child_environment(settings) | {"OMP_NUM_THREADS": str(settings.threads)},
+                env=fault_environment(settings, faults),
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
@@ -406,10 +415,18 @@ class Worker:
             raise
 
 
+def fault_environment(settings: Settings, faults: Path | None) -> dict[str, str]:
+    """A child's environment, with the folder where its faults are ordered."""
+    environment = child_environment(settings)
+    return environment | ({"FEATUREDRIFT_FAULTS": str(faults)} if faults is not None else {})
+
+
 @contextmanager
-def working(settings: Settings, log: Path, concurrency: int = 1) -> Iterator[Worker]:
+def working(
+    settings: Settings, log: Path, concurrency: int = 1, faults: Path | None = None
+) -> Iterator[Worker]:
     """A worker for the duration of a block."""
-    worker = Worker(settings, log, concurrency)
+    worker = Worker(settings, log, concurrency, faults)
     try:
         yield worker
     finally:

@@ -67,7 +67,6 @@ def run_shard(shard_id: UUID, context: Context | None = None) -> None:
         shard=str(shard_id), kind=claim.kind, attempt=claim.attempt
     ):
         log.info("shard claimed", position=claim.position)
-        fault_point("after-claim")
         with lease:
             _attempt(context, claim, lease)
         fault_point("before-ack")
@@ -96,6 +95,7 @@ def settle(context: Context, work: Callable[[Session], Result]) -> Result:
 
 def _attempt(context: Context, claim: Claim, lease: Lease) -> None:
     try:
+        fault_point("after-claim")
         _WORK[claim.kind](context, claim, lease)
     except StaleAttempt:
         log.info("the shard is no longer ours")
