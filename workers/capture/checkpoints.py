@@ -194,10 +194,13 @@ def load_config(path: Path) -> Any:
     """The transformers configuration of a folder.
 
     Raises:
-        EvaluationError: the library does not know the model type or rejects the configuration.
+        EvaluationError: the library does not know the model type or rejects the configuration, or
+            the folder was deleted meanwhile.
     """
     from transformers import AutoConfig
 
+    if not (path / "config.json").is_file():
+        raise EvaluationError("source_missing", f"{path} was deleted after registration")
     try:
         return AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -22,7 +22,6 @@ SAMPLE_MAX = 4096
 SAMPLE_MIN = 512
 SAMPLE_SHARE = 32
 """One token in 32 is reconstructed, at least 512 and at most 4096 of a corpus."""
-_ROWS = 256
 # Vector sums are of integers, so that float64 adds them exactly in any order up to 2⁵³.
 _QUANTUM = 2.0**-20
 
@@ -150,8 +149,10 @@ class HealthMeter:
         self._transcoder = source.architecture in TRANSCODERS
         self._encoder: Encoder | None = None
         self._tensors = source.tensors()
-        self._own: OwnEncoder | None = None
-        self._inlet = Inlet(source, device)
+        # A temporal SAE reconstructs whole sequences; the others are put together from parts.
+        temporal = source.architecture == "temporal"
+        self._own = OwnEncoder(source, device) if temporal else None
+        self._inlet = None if temporal else Inlet(source, device)
         self._reconstructs = not self._transcoder or output_width is not None
         width = (output_width or 0) if self._transcoder else source.d_in
         self.sums = HealthSums.empty(width, source.d_sae)
@@ -209,41 +210,47 @@ class HealthMeter:
         self, x: Tensor, lengths: Sequence[int], rows: NDArray[np.int64], codes: csr_array
     ) -> Tensor:
         """Reconstructions [n, d] of the sampled tokens, equal to SAELens's forward pass."""
-        if self.source.architecture == "temporal":
+        if self._inlet is None:
             return self._temporal(x, lengths, rows)
-        parts = []
-        index = torch.from_numpy(rows).to(x.device)
-        for first in range(0, len(rows), _ROWS):
-            chunk = x[index[first : first + _ROWS]]
-            parts.append(self._decode_chunk(chunk, codes[first : first + _ROWS]))
-        return torch.cat(parts)
-
-    def _decode_chunk(self, x: Tensor, codes: csr_array) -> Tensor:
         sae, dtype = self._inlet.sae, self._inlet.dtype
-        # Only the decoder rows of latents that are on somewhere in the chunk are read.
-        used, where = np.unique(codes.indices, return_inverse=True)
-        dense = np.zeros((codes.shape[0], len(used)), dtype=np.float32)
-        dense[np.repeat(np.arange(codes.shape[0]), np.diff(codes.indptr)), where] = codes.data
-        acts = torch.from_numpy(dense).to(self._device, dtype)
-        decoder = self._tensors["W_dec"][torch.from_numpy(used).long()].to(self._device, dtype)
-        require_finite(self.source, "W_dec", decoder)
-        if self.source.config.get("rescale_acts_by_decoder_norm"):
-            acts = acts / decoder.norm(dim=-1)
-        result = acts @ decoder
+        result = self._weighted_rows(codes).to(dtype)
         tied = self.source.architecture == "matching_pursuit"
         if not tied or sae.cfg.apply_b_dec_to_input:
             result = result + sae.b_dec
+        sampled = x[torch.from_numpy(rows).to(x.device)].to(dtype)
         if self._transcoder:
             if "W_skip" in self._tensors:
-                result = result + x.to(dtype) @ self._tensors["W_skip"].to(self._device, dtype).T
+                result = result + sampled @ self._tensors["W_skip"].to(self._device, dtype).T
             return result
         # Preparing the input leaves behind what undoes its normalisation.
-        sae.process_sae_in(x)
+        sae.process_sae_in(sampled)
         return sae.run_time_activation_norm_fn_out(result)
+
+    def _weighted_rows(self, codes: csr_array) -> Tensor:
+        """Codes [n, d_sae] times the decoder, reading only the rows of latents that are on."""
+        decoder = self._tensors["W_dec"]
+        where, values = codes.indices.astype(np.int64), torch.from_numpy(codes.data)
+        rescale = bool(self.source.config.get("rescale_acts_by_decoder_norm"))
+        if self._device.type != "cpu" or decoder.dtype != torch.float32 or rescale:
+            used, where = np.unique(where, return_inverse=True)
+            decoder = decoder[torch.from_numpy(used)].to(self._device, torch.float32)
+        index, values = torch.from_numpy(where).to(self._device), values.to(self._device)
+        if rescale:
+            values = values / decoder.norm(dim=-1)[index]
+        result = torch.nn.functional.embedding_bag(
+            index,
+            decoder,
+            torch.from_numpy(codes.indptr[:-1].astype(np.int64)).to(self._device),
+            mode="sum",
+            per_sample_weights=values,
+        )
+        require_finite(self.source, "W_dec", result)
+        return result
 
     def _temporal(self, x: Tensor, lengths: Sequence[int], rows: NDArray[np.int64]) -> Tensor:
         """What attention over the sequence predicts is part of the reconstruction."""
-        self._own = self._own or OwnEncoder(self.source, self._device)
+        if self._own is None:
+            raise ValueError(f"{self.source.architecture} is not temporal")
         bounds = np.concatenate([[0], np.cumsum(lengths)])
         parts = []
         for first, stop in pairwise(bounds):
