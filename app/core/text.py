@@ -2,6 +2,8 @@
 
 from typing import Any
 
+_HOLDS_TEXT = (str, dict, list, tuple)
+
 
 def text_fault(text: str) -> str | None:
     """Why a text cannot be stored as UTF-8 in Postgres, or None when it can."""
@@ -35,5 +37,10 @@ def find_text_fault(value: Any) -> tuple[tuple[str | int, ...], str] | None:
                     return path, f"a key {fault}"
                 pending.append(((*path, key), child))
         elif isinstance(item, list | tuple):
-            pending.extend(((*path, index), child) for index, child in enumerate(item))
+            # Vectors of a million numbers pass here: only what can hold a text is looked at.
+            pending.extend(
+                ((*path, index), child)
+                for index, child in enumerate(item)
+                if isinstance(child, _HOLDS_TEXT)
+            )
     return None

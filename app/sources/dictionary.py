@@ -58,6 +58,13 @@ def inspect_dictionary_source(source: str, roots: Sequence[Path]) -> DictionaryF
         raise _bad(
             path, "dictionary_inconsistent", f"W_dec is {shape}, but {CONFIG_FILE} says {d_sae=}"
         )
+    encoder = entries.get("W_enc")
+    if encoder is not None and encoder.shape[:1] != (d_in,):
+        raise _bad(
+            path,
+            "dictionary_inconsistent",
+            f"W_enc is of shape {list(encoder.shape)}, but {CONFIG_FILE} says {d_in=}",
+        )
     metadata = config.get("metadata")
     site = metadata.get("hook_name") if isinstance(metadata, dict) else None
     site = site or config.get("hook_name")
@@ -73,7 +80,7 @@ def inspect_dictionary_source(source: str, roots: Sequence[Path]) -> DictionaryF
 
 def _positive(path: Path, config: Any, name: str) -> int:
     value = config.get(name) if isinstance(config, dict) else None
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 2**31:
         raise _bad(path, "config_invalid", f"{CONFIG_FILE} says {name}={value!r}; expected a count")
     return value
 

@@ -144,6 +144,11 @@ def test_dictionaries_whose_files_cannot_be_used(
     inconsistent = Path(make_dictionary(root / "inconsistent-sae"))
     write_safetensors(inconsistent / "sae_weights.safetensors", {"W_dec": [31, 8]})
     refused("dictionary_inconsistent", inconsistent)
+    for name, d_in in (("wrong-width", 9), ("absurd-width", 10**12)):
+        folder = Path(make_dictionary(root / name))
+        config = json.loads((folder / "cfg.json").read_text())
+        (folder / "cfg.json").write_text(json.dumps({**config, "d_in": d_in}))
+        refused("config_invalid" if d_in > 9 else "dictionary_inconsistent", folder)
     nameless = Path(make_dictionary(root / "nameless-sae"))
     config = json.loads((nameless / "cfg.json").read_text())
     (nameless / "cfg.json").write_text(json.dumps({**config, "metadata": {}}))

@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from app.core.database import Database
 from app.evaluations.tables import Evaluation
+from app.main import create_app
 from app.settings import Settings
 from tests.support.api import (
     FEATURES,
@@ -356,3 +357,23 @@ def test_a_feature_is_followed_over_checkpoints_and_versions(
     only = line.get(f"/v1/features/{first}/history?comparison=previous&monitor=watch").json()
     assert len(only["items"]) == 2
     assert line.get(f"/v1/features/{first}").json()["name"] == "up"
+
+
+def test_sources_that_only_a_worker_can_read_are_accepted(
+    line: TestClient, settings: Settings
+) -> None:
+    body = {"name": "remote", "source": "s3://bucket/step-4000"}
+    accepted = post(line, "/v1/models/bot/checkpoints", body, 202)
+    assert accepted["weights_digest"] is None
+    dictionary = {"name": "r", "source": "s3://bucket/sae", "site": "blocks.0.hook_mlp_out"}
+    assert post(line, "/v1/dictionaries", dictionary)["d_sae"] is None
+    hub = settings.model_copy(update={"allow_hub": True})
+    with TestClient(create_app(hub)) as client:
+        body = {"name": "hub", "source": "hf://owner/name", "revision": "main"}
+        post(client, "/v1/models/bot/checkpoints", body, 202)
+        release = {"name": "h", "site": "blocks.0.hook_mlp_out", "release": "r", "sae_id": "l0"}
+        created = post(client, "/v1/dictionaries", release)
+        assert created["digest"] is None
+        assert client.post("/v1/dictionaries", json=release).status_code == 200
+        moved = client.post("/v1/dictionaries", json={**release, "sae_id": "l1"})
+        assert (moved.status_code, moved.json()["field"]) == (409, "sae_id")
