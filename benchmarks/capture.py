@@ -43,14 +43,14 @@ WIDTH, LATENTS, WATCHED, L0 = 768, 16384, 256, 64
 SEQUENCE, BATCH_TOKENS = 256, 4096
 
 
-class _Stop(Exception):
+class _StopForwardError(Exception):
     pass
 
 
 def main() -> None:
     """Measure and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tokens", type=int, default=16384, help="tokens of the corpus")
+    parser.add_argument("--tokens", type=int, default=8192, help="tokens of the corpus")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path, help="also write the figures here")
@@ -81,7 +81,7 @@ def measure(root: Path, tokens: int, repeats: int, threads: int) -> dict[str, An
     corpus = _corpus(tokens)
     batches = plan_batches(corpus.lengths, BATCH_TOKENS)
     bare = _bare_forward(model, corpus, batches)
-    path = _save_sae(root / "sae", next(bare()))
+    path = _save_sae(root / "sae", next(bare(1)))
     source = load_dictionary("sae", str(path), roots=[root], cache=root / "cache")
     sae = SAE.load_from_disk(path).requires_grad_(False)
     rng = np.random.default_rng(0)
@@ -94,34 +94,32 @@ def measure(root: Path, tokens: int, repeats: int, threads: int) -> dict[str, An
     )
     whole = FeaturePlan.whole_dictionary(source)
 
-    def forward() -> None:
-        for _ in bare():
+    def forward(stop: int) -> None:
+        for _ in bare(stop):
             pass
 
-    def forward_and_encode() -> None:
-        for activations in bare():
+    def forward_and_encode(stop: int) -> None:
+        for activations in bare(stop):
             sae.encode(activations)
 
     lens = _transformer_lens(model, corpus, batches, sae)
-    tasks: dict[str, Callable[[], Any]] = {
+    tasks: dict[str, Callable[[int], Any]] = {
         "bare forward": forward,
-        "watched capture": lambda: capture_batches(
-            model, corpus, batches, 0, batches.batches, watched
-        ),
+        "watched capture": lambda stop: capture_batches(model, corpus, batches, 0, stop, watched),
         "forward + dense encode": forward_and_encode,
-        "whole-dictionary capture": lambda: capture_batches(
-            model, corpus, batches, 0, batches.batches, whole
+        "whole-dictionary capture": lambda stop: capture_batches(
+            model, corpus, batches, 0, stop, whole
         ),
         "TransformerLens + SAELens": lens,
     }
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
-    for turn in range(repeats + 1):
+    for task in tasks.values():
+        task(1)  # warm up: first calls allocate and page in
+    for _ in range(repeats):
         for name, task in tasks.items():
             begin = time.perf_counter()
-            task()
-            # The first turn warms caches and is dropped.
-            if turn:
-                seconds[name].append(time.perf_counter() - begin)
+            task(batches.batches)
+            seconds[name].append(time.perf_counter() - begin)
 
     def ratios(theirs: str, ours: str) -> list[float]:
         return [a / b for a, b in zip(seconds[theirs], seconds[ours], strict=True)]
@@ -188,20 +186,20 @@ def _bare_forward(model: LoadedModel, corpus: TokenizedCorpus, batches: BatchPla
     """A function that yields the site's real tokens batch by batch and does nothing else."""
     block = bind_site(model.module, parse_site(SITE)).module
 
-    def run() -> Any:
-        for batch in range(batches.batches):
+    def run(stop_batch: int) -> Any:
+        for batch in range(stop_batch):
             ids, mask = _padded(corpus, batches, batch)
             caught: list[torch.Tensor] = []
 
             def stop(_module: Any, _args: Any, output: Any, caught: Any = caught) -> None:
                 caught.append(output)
-                raise _Stop
+                raise _StopForwardError
 
             handle = block.register_forward_hook(stop)
             with torch.inference_mode():
                 try:
                     model.module(input_ids=ids, attention_mask=mask, use_cache=False)
-                except _Stop:
+                except _StopForwardError:
                     yield caught[0][mask.bool()]
                 finally:
                     handle.remove()
@@ -224,7 +222,7 @@ def _save_sae(folder: Path, activations: torch.Tensor) -> Path:
 
 def _transformer_lens(
     model: LoadedModel, corpus: TokenizedCorpus, batches: BatchPlan, sae: Any
-) -> Callable[[], None]:
+) -> Callable[[int], None]:
     from transformer_lens.model_bridge import TransformerBridge
 
     full = GPT2LMHeadModel.from_pretrained(model.resolved.path, attn_implementation="eager")
@@ -233,9 +231,9 @@ def _transformer_lens(
         "gpt2", hf_model=full, tokenizer=train_tokenizer(), device="cpu"
     )
 
-    def run() -> None:
+    def run(stop_batch: int) -> None:
         with torch.inference_mode():
-            for batch in range(batches.batches):
+            for batch in range(stop_batch):
                 ids, mask = _padded(corpus, batches, batch)
                 _, cache = bridge.run_with_cache(
                     ids,

@@ -307,7 +307,7 @@ def test_an_adapter_whose_weights_do_not_fit_is_refused(folder: Path, resolve: R
     weights = load_file(place / "adapter_model.safetensors")
     weights.pop(sorted(weights)[0])
     save_file(weights, place / "adapter_model.safetensors")
-    with pytest.raises(EvaluationError, match="does not fit its base.*no weight for") as failure:
+    with pytest.raises(EvaluationError, match=r"does not fit its base.*no weight for") as failure:
         load(resolve(place))
     assert failure.value.code == "adapter_invalid"
 

@@ -146,7 +146,7 @@ def test_a_decoder_that_is_not_finite_is_refused(dictionary: MakeDictionary, tmp
     sae = SAE.load_from_disk(source.path)
     sae.W_dec.data[:] = torch.nan
     sae.save_model(source.path)
-    with pytest.raises(EvaluationError, match="W_dec .* NaN") as failure:
+    with pytest.raises(EvaluationError, match=r"W_dec .* NaN") as failure:
         measure(source, activations())
     assert failure.value.code == "dictionary_not_finite"
 

@@ -234,7 +234,7 @@ def test_an_encoder_that_is_not_finite_is_refused(dictionary: MakeDictionary) ->
     sae.W_enc.data[3, 5] = torch.inf
     sae.save_model(source.path)
     plan = FeaturePlan.build([latent("f", 5)], {"sae": source})
-    with pytest.raises(EvaluationError, match="W_enc .* NaN or infinite"):
+    with pytest.raises(EvaluationError, match=r"W_enc .* NaN or infinite"):
         plan.evaluator(WIDTHS, CPU)
 
 
