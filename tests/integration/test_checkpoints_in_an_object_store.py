@@ -27,6 +27,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     s3fs.S3FileSystem.clear_instance_cache()
     bucket = boto3.resource("s3").create_bucket(Bucket="ckpt")
     yield bucket
+    bucket.objects.all().delete()  # moto keeps objects beyond its server
     server.stop()
 
 
