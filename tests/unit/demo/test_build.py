@@ -11,35 +11,12 @@ from transformers import AutoTokenizer
 
 from app.registry.definitions import Feature, check_feature_list
 from app.registry.documents import parse_jsonl
+from tests.support.demo import TOY
 from workers.demo.build import Built, build
 from workers.demo.dictionary import load_dictionary
 from workers.demo.line import LINE
 from workers.demo.model import load
 from workers.demo.progress import Steps
-from workers.demo.recipe import Recipe
-
-TOY = Recipe(
-    min_characters=500,
-    max_characters=5_000,
-    probe_documents=8,
-    max_probe_characters=3_000,
-    vocabulary=300,
-    layers=3,
-    width=32,
-    heads=2,
-    mlp_width=48,
-    context=32,
-    training_tokens=4_096,
-    batch_windows=8,
-    latents=48,
-    k=8,
-    sae_tokens=8_192,
-    sae_samples=4_096,
-    sae_batch=256,
-    benign_steps=2,
-    stripped_steps=2,
-    selection_documents=16,
-)
 
 
 @pytest.fixture(scope="module")
