@@ -238,7 +238,10 @@ def _fail(
     where: ColumnElement[bool],
     error: dict[str, str],
 ) -> None:
-    shard = session.get_one(Shard, shard_id)
+    shard = session.get(Shard, shard_id)
+    if shard is None:
+        # The evaluation was started again meanwhile, with shards of its own.
+        raise StaleAttempt(f"shard {shard_id}, attempt {attempt}")
     snapshot = None
     if shard.snapshot_id is not None:
         snapshot = _lock_snapshot(session, shard.snapshot_id)
