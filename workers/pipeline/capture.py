@@ -52,9 +52,7 @@ def capture(context: Context, claim: Claim, lease: Lease) -> None:
     _capture(context, claim, lease, order, tokens, plan)
     fault_point("after-artifact")
     lease.check()
-    with context.database.unit_of_work() as session:
-        last = snapshots.is_last_of_snapshot(session, claim)
-    if not last:
+    if not context.settle(lambda session: snapshots.is_last_of_snapshot(session, claim)):
         return
     fault_point("before-manifest")
     manifest = finish(
@@ -68,8 +66,8 @@ def capture(context: Context, claim: Claim, lease: Lease) -> None:
         merge_health=merge_health,
     )
     fault_point("before-finish")
-    with context.database.unit_of_work() as session:
-        snapshots.complete_snapshot(session, claim, _abstract(manifest))
+    abstract = _abstract(manifest)
+    context.settle(lambda session: snapshots.complete_snapshot(session, claim, abstract))
 
 
 def _read(session: Session, claim: Claim) -> _Order:

@@ -77,7 +77,8 @@ def compare(context: Context, claim: Claim, lease: Lease) -> None:
         )
         lease.check()
     fault_point("before-finish")
-    with context.database.unit_of_work() as session:
+
+    def finish(session: Session) -> None:
         evaluation = ledger.lock_evaluation(session, case.evaluation.id)
         if evaluation.state not in OPEN:
             raise StaleAttempt(f"evaluation {evaluation.id} is {evaluation.state}")
@@ -93,6 +94,8 @@ def compare(context: Context, claim: Claim, lease: Lease) -> None:
         evaluation.state, evaluation.step, evaluation.error = "succeeded", "done", None
         evaluation.summary = finite_json(_summary(case, readers, results))
         evaluation.finished_at = session.scalar(select(func.clock_timestamp()))
+
+    context.settle(finish)
 
 
 def _read(session: Session, claim: Claim) -> _Case:

@@ -1,13 +1,24 @@
 """What a worker child holds for its whole life: settings, connections, store, loaded models."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
+
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from app.core.artifacts import ArtifactStore
 from app.core.database import Database, make_engine
+from app.core.logging import get_logger
 from app.settings import Settings, get_settings
 from workers.capture.loading import ModelCache
 from workers.pipeline.sources import CheckpointSources, DictionarySources
+
+Result = TypeVar("Result")
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -22,6 +33,29 @@ class Context:
     checkpoints: CheckpointSources
     dictionaries: DictionarySources
     models: ModelCache
+
+    def settle(self, work: Callable[[Session], Result]) -> Result:
+        """One short transaction, tried again while Postgres is away, as long as a lease lasts.
+
+        A commit whose answer was lost is tried again too; the fence then says that the shard is no
+        longer held, which is the truth.
+
+        Raises:
+            OperationalError: Postgres stayed away; the lease runs out and the sweep takes over.
+        """
+        deadline = time.monotonic() + self.settings.lease_seconds
+        pause = 0.1
+        while True:
+            try:
+                with self.database.unit_of_work() as session:
+                    return work(session)
+            except OperationalError as error:
+                if time.monotonic() + pause > deadline:
+                    raise
+                reason = str(error).split("\n", 1)[0]
+                log.warning("postgres unavailable", error=reason, retry_in=pause)
+            time.sleep(pause)
+            pause = min(2 * pause, 2.0)
 
 
 @lru_cache(maxsize=1)

@@ -57,8 +57,7 @@ def plan(context: Context, claim: Claim, lease: Lease) -> None:
     vanished = _vanished(context, [need.key for need in needs])
     lease.check()
     fault_point("before-finish")
-    with context.database.unit_of_work() as session:
-        plan_evaluation(session, claim, needs, vanished=vanished)
+    context.settle(lambda session: plan_evaluation(session, claim, needs, vanished=vanished))
 
 
 def _read(session: Session, evaluation_id: UUID | None) -> _Question:

@@ -4,12 +4,10 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from typing import TypeVar
 from uuid import UUID
 
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.core.faults import fault_point
@@ -29,7 +27,6 @@ _WORK: dict[str, Callable[[Context, Claim, Lease], None]] = {
     "compare": compare,
 }
 _DETAIL_LIMIT = 2000
-Result = TypeVar("Result")
 
 log = get_logger(__name__)
 
@@ -52,7 +49,7 @@ def run_shard(shard_id: UUID, context: Context | None = None) -> None:
             max_attempts=settings.max_attempts,
         )
 
-    claim = settle(context, claim_shard)
+    claim = context.settle(claim_shard)
     if claim is None:
         log.debug("nothing to claim", shard=str(shard_id))
         return
@@ -71,26 +68,6 @@ def run_shard(shard_id: UUID, context: Context | None = None) -> None:
             _attempt(context, claim, lease)
         fault_point("before-ack")
         log.info("shard left", seconds=round(time.monotonic() - began, 3))
-
-
-def settle(context: Context, work: Callable[[Session], Result]) -> Result:
-    """One short transaction, tried again while Postgres is away, for as long as a lease lasts.
-
-    Raises:
-        OperationalError: Postgres stayed away; the lease runs out and the sweep takes over.
-    """
-    deadline = time.monotonic() + context.settings.lease_seconds
-    pause = 0.1
-    while True:
-        try:
-            with context.database.unit_of_work() as session:
-                return work(session)
-        except OperationalError as error:
-            if time.monotonic() + pause > deadline:
-                raise
-            log.warning("postgres unavailable", error=_line(error), retry_in=pause)
-        time.sleep(pause)
-        pause = min(2 * pause, 2.0)
 
 
 def _attempt(context: Context, claim: Claim, lease: Lease) -> None:
@@ -131,7 +108,7 @@ def _try_again(context: Context, claim: Claim, code: str, detail: str) -> None:
 
 def _record(context: Context, work: Callable[[Session], object]) -> None:
     try:
-        settle(context, work)
+        context.settle(work)
     except StaleAttempt:
         log.info("the shard is no longer ours")
 
