@@ -88,7 +88,7 @@ def compare_snapshots(
         found["concept"] = (evidence.where, evidence.estimates)
     units = pairs.units
     if units.outliers:
-        notes.append(f"{units.outliers} tokens of outlier norm were left out.")
+        notes.append(f"{units.outliers} {pairs.unit} of outlier norm on both sides were left out.")
     gate = fvu_gate(baseline.manifest, policy, dictionaries or {})
     table = judge(
         _names(columns),

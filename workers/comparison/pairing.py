@@ -31,7 +31,7 @@ class Units:
     special: int
     """Special tokens left out."""
     outliers: int
-    """Units left out because their activation norm is an outlier on either side."""
+    """Units left out because their activation norm is an outlier on both sides."""
 
     def __len__(self) -> int:
         return len(self.document)
@@ -54,6 +54,9 @@ class PairBlock:
 class Pairs(Protocol):
     """Paired units that can be streamed as often as needed."""
 
+    unit: str
+    """What is paired, in the plural, for a sentence."""
+
     @property
     def units(self) -> Units:
         """What is paired."""
@@ -72,6 +75,8 @@ class TokenPairs:
     Raises:
         NotComparableError: the two snapshots do not hold the same tokens.
     """
+
+    unit = "tokens"
 
     def __init__(
         self, baseline: SnapshotReader, candidate: SnapshotReader, corpus: CorpusLabels
@@ -92,8 +97,10 @@ class TokenPairs:
                 f"{b.document[i]} [{b.start[i]}, {b.end[i]}); capture both again"
             )
         check_documents(a, corpus)
-        flags = a.flags | b.flags
-        special, outlier = (flags & SPECIAL) > 0, (flags & OUTLIER) > 0
+        special = ((a.flags | b.flags) & SPECIAL) > 0
+        # A token that left the ordinary, or came back to it, is drift and no attention sink.
+        outlier = (a.flags & b.flags & OUTLIER) > 0
+        one_sided = ((a.flags ^ b.flags) & OUTLIER) > 0
         self.units = Units(
             a.document,
             a.start,
@@ -102,7 +109,7 @@ class TokenPairs:
             int(special.sum()),
             int((outlier & ~special).sum()),
         )
-        self.notes: tuple[str, ...] = ()
+        self.notes = note_one_sided(int((one_sided & ~special).sum()), self.unit)
 
     def blocks(self, bounds: Sequence[int], sparse_columns: slice) -> Iterator[PairBlock]:
         """See `Pairs.blocks`."""
@@ -110,6 +117,13 @@ class TokenPairs:
             a = self._a.read(start, stop, sparse_columns)
             b = self._b.read(start, stop, sparse_columns)
             yield PairBlock(start, a.sparse, b.sparse, a.dense, b.dense)
+
+
+def note_one_sided(count: int, unit: str) -> tuple[str, ...]:
+    """What a reader must know of units whose norm is an outlier on one side alone."""
+    if not count:
+        return ()
+    return (f"{count} {unit} are of outlier norm on one side only; they count as what they are.",)
 
 
 def check_documents(positions: Positions, corpus: CorpusLabels) -> None:

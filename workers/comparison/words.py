@@ -19,6 +19,7 @@ from workers.comparison.pairing import (
     PairBlock,
     Units,
     check_documents,
+    note_one_sided,
 )
 from workers.snapshots import OUTLIER, SPECIAL, Positions, SnapshotReader
 
@@ -34,6 +35,8 @@ class WordPairs:
     Raises:
         NotComparableError: texts are missing, or the character offsets are unusable.
     """
+
+    unit = "words"
 
     def __init__(
         self, baseline: SnapshotReader, candidate: SnapshotReader, corpus: CorpusLabels
@@ -59,10 +62,10 @@ class WordPairs:
                 f"the tokenizers differ, and only {share:.0%} of the words carry tokens on both "
                 "sides; use tokenizers that give character offsets"
             )
-        outlier = np.zeros(len(words), bool)
-        for word, p in zip(self._word, positions, strict=True):
-            hit = word[((p.flags & OUTLIER) > 0) & (word >= 0)]
-            outlier[hit] = True
+        hit = np.zeros((2, len(words)), bool)
+        for side, (word, p) in enumerate(zip(self._word, positions, strict=True)):
+            hit[side, word[((p.flags & OUTLIER) > 0) & (word >= 0)]] = True
+        outlier = hit.all(0)
         document = words[:, 0].astype(np.int32)
         self.units = Units(
             document,
@@ -75,6 +78,7 @@ class WordPairs:
         self.notes: tuple[str, ...] = (
             f"The tokenizers differ: values were pooled by mean over {int(both.sum())} words "
             f"({share:.1%} of those seen), so that effects are per word, not per token.",
+            *note_one_sided(int((both & (hit[0] ^ hit[1])).sum()), self.unit),
         )
 
     def blocks(self, bounds: Sequence[int], sparse_columns: slice) -> Iterator[PairBlock]:

@@ -198,19 +198,36 @@ def test_documents_of_one_group_count_once(bench: Bench) -> None:
     assert row.g_active == DOCUMENTS // 4
 
 
-def test_special_and_outlier_tokens_of_either_side_are_left_out_and_counted(bench: Bench) -> None:
-    flags_a, flags_b = bench.flags.copy(), bench.flags.copy()
-    flags_a[:10] = SPECIAL
-    flags_b[:10] = SPECIAL
-    flags_a[20], flags_b[40:42] = OUTLIER, OUTLIER
+def test_special_tokens_and_outliers_of_both_sides_are_left_out_and_counted(bench: Bench) -> None:
+    flags = bench.flags.copy()
+    flags[:10] = SPECIAL
+    flags[40:43] = OUTLIER
     wild = bench.latents.copy()
     wild[40:42] = 1e6
-    a = bench.snapshot("a", flags=flags_a)
-    b = bench.snapshot("b", flags=flags_b, latents=wild)
+    a = bench.snapshot("a", flags=flags)
+    b = bench.snapshot("b", flags=flags, latents=wild)
     result = compare_snapshots(a, b, bench.corpus, Policy())
     assert (result.special_tokens, result.outlier_tokens) == (10, 3)
     assert result.tokens == result.verdicts[0].n_tokens == TOKENS - 13
     assert all(row.effect == 0 for row in result.verdicts)
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_tokens_that_become_outliers_are_drift_and_not_left_out(bench: Bench, words: bool) -> None:
+    """A checkpoint must not pass because the tokens that it broke are too wild to look at."""
+    broken = bench.number
+    probes, flags = bench.probes.copy(), bench.flags.copy()
+    probes[broken] *= 300
+    flags[broken] = OUTLIER
+    changed = {"probes": probes, "flags": flags}
+    if words:
+        changed["tokenizer_digest"] = "9" * 64
+    result = compare_snapshots(
+        bench.snapshot("a"), bench.snapshot("b", **changed), bench.corpus, Policy()
+    )
+    assert (result.tokens, result.outlier_tokens) == (TOKENS, 0)
+    assert result.verdicts.by_name("probe-1").verdict == "drifted"
+    assert any(f"{broken.sum()} {'words' if words else 'tokens'}" in n for n in result.notes)
 
 
 def test_tokens_left_out_do_not_enter_an_auroc(bench: Bench) -> None:
