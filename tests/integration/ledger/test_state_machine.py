@@ -231,7 +231,7 @@ def test_the_ledger_stays_sound(machine: type[LedgerMachine]) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=10,
+            max_examples=25,
             stateful_step_count=30,
             deadline=None,
             # Shrinking against a real Postgres would take many minutes.

@@ -6,8 +6,10 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import select
 
+from app.evaluations.ledger import cancel_evaluation
 from app.evaluations.tables import Snapshot
-from tests.support.deployment import World, features_of_all_kinds
+from tests.support.deployment import World, features_of_all_kinds, save_dictionary, wait_for
+from workers.pipeline.results import TOP_ROWS
 
 
 @pytest.fixture(scope="module")
@@ -63,20 +65,53 @@ def test_the_same_weights_are_stable_and_share_the_snapshot(world: World, shared
 def test_a_whole_dictionary_is_judged_with_top_rows_and_an_artifact_of_all(
     world: World, shared: dict
 ) -> None:
-    monitor = world.monitor(
-        shared["model"],
-        shared["corpus"],
-        dictionary=shared["dictionary"],
-        watchlist=["latent-3"],
-    )
+    latents = TOP_ROWS + 100
+    wide = world.dictionary(save_dictionary(world.models / "wide", d_sae=latents))
+    watched = [f"latent-{index}" for index in range(0, latents, 3)]
+    monitor = world.monitor(shared["model"], shared["corpus"], dictionary=wide, watchlist=watched)
     evaluation = world.wait(world.evaluate(monitor, shared["other"], shared["base"]))
     assert evaluation.state == "succeeded", evaluation.error
     rows = world.verdicts(evaluation.id)
-    assert "latent-3" in rows
-    artifact = world.store.local_path(f"evaluations/{evaluation.id}/baseline.parquet")
-    table = pq.read_table(artifact)
-    assert table.num_rows == 24
-    assert evaluation.summary["comparisons"]["baseline"]["features"] == 24
+    assert TOP_ROWS < len(rows) < latents
+    assert set(watched) <= set(rows)
+    table = pq.read_table(world.store.local_path(f"evaluations/{evaluation.id}/baseline.parquet"))
+    assert table.num_rows == latents
+    summary = evaluation.summary["comparisons"]["baseline"]
+    assert summary["features"] == sum(summary["counts"].values()) == latents
+    stored = dict(zip(table["feature"].to_pylist(), table["verdict"].to_pylist(), strict=True))
+    assert {name: row.verdict for name, row in rows.items()}.items() <= stored.items()
+
+
+def test_two_evaluations_at_once_compute_their_common_baseline_once(
+    world: World, shared: dict
+) -> None:
+    world.forget_snapshots()
+    features = world.feature_set(features_of_all_kinds(shared["dictionary"]))
+    monitor = world.monitor(shared["model"], shared["corpus"], feature_set=features)
+    first = world.evaluate(monitor, shared["other"], shared["base"])
+    second = world.evaluate(monitor, shared["same"], shared["base"])
+    for evaluation_id in (first, second):
+        assert world.wait(evaluation_id).state == "succeeded"
     with world.database.unit_of_work() as session:
-        keys = session.scalars(select(Snapshot.key).where(Snapshot.state != "complete")).all()
-    assert not keys
+        snapshots = session.scalars(select(Snapshot)).all()
+    purposes = sorted(snapshot.inputs["purpose"] for snapshot in snapshots)
+    # "same" holds the weights of "base": one snapshot serves both, and each control has its own.
+    assert purposes == ["features", "features", "no_op", "no_op"]
+    assert {shard.attempt for shard in world.shards()} == {1}
+
+
+def test_a_cancelled_evaluation_stays_cancelled_and_the_worker_goes_on(
+    world: World, shared: dict
+) -> None:
+    world.forget_snapshots()
+    features = world.feature_set(features_of_all_kinds(shared["dictionary"]))
+    monitor = world.monitor(shared["model"], shared["corpus"], feature_set=features)
+    evaluation_id = world.evaluate(monitor, shared["other"], shared["base"])
+    wait_for(lambda: any(shard.kind == "capture" for shard in world.shards()))
+    with world.database.unit_of_work() as session:
+        cancel_evaluation(session, evaluation_id)
+    wait_for(lambda: not any(s.state in ("queued", "running") for s in world.shards()))
+    assert world.evaluation(evaluation_id).state == "cancelled"
+    assert not world.verdicts(evaluation_id)
+    again = world.wait(world.evaluate(monitor, shared["other"], shared["base"]))
+    assert again.state == "succeeded", again.error
