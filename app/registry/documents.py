@@ -10,7 +10,7 @@ or perturbs, and `perturbation` says how.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
@@ -48,7 +48,7 @@ class Document:
 
     @property
     def cluster(self) -> str:
-        """The unit of inference: the group, else the document together with its variants."""
+        """What it depends on by its own account: the group, else itself with its variants."""
         if self.group is not None:
             return f"group:{self.group}"
         return f"document:{self.variant_of or self.id}"
@@ -70,7 +70,7 @@ class CorpusFacts:
 
     Attributes:
         documents: how many.
-        groups: units of inference (distinct `Document.cluster`).
+        groups: how many `units_of_inference`.
         characters: code points of all texts.
         concepts: concept → {"documents": with at least one span, "spans": in all}.
     """
@@ -111,20 +111,38 @@ def to_jsonl(documents: Iterable[Document]) -> bytes:
     return b"".join(canonical_json(document.to_json()) + b"\n" for document in documents)
 
 
-def describe(documents: Iterable[Document]) -> CorpusFacts:
+def units_of_inference(documents: Sequence[Document]) -> list[int]:
+    """The unit of each document, numbered from 0 in order of appearance.
+
+    Documents of one `cluster` are one unit, and so are documents with the same text: a copy has the
+    same activations and is no further evidence. Units that share a document are one.
+    """
+    parent: dict[str, str] = {}
+
+    def root(key: str) -> str:
+        while parent.setdefault(key, key) != key:
+            parent[key] = key = parent[parent[key]]
+        return key
+
+    for document in documents:
+        parent[root(f"text:{document.text}")] = root(document.cluster)
+    number: dict[str, int] = {}
+    return [number.setdefault(root(document.cluster), len(number)) for document in documents]
+
+
+def describe(documents: Sequence[Document]) -> CorpusFacts:
     """Count documents, units of inference, characters and labels."""
     count = characters = 0
-    clusters: set[str] = set()
     concepts: dict[str, dict[str, int]] = {}
     for document in documents:
         count += 1
         characters += len(document.text)
-        clusters.add(document.cluster)
         for concept, spans in document.labels.items():
             counts = concepts.setdefault(concept, {"documents": 0, "spans": 0})
             counts["documents"] += bool(spans)
             counts["spans"] += len(spans)
-    return CorpusFacts(count, len(clusters), characters, dict(sorted(concepts.items())))
+    units = len(set(units_of_inference(documents)))
+    return CorpusFacts(count, units, characters, dict(sorted(concepts.items())))
 
 
 def _fail(place: str, message: str, value: Any = None) -> NoReturn:

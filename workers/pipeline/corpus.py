@@ -4,7 +4,7 @@ import numpy as np
 
 from app.core.digests import sha256_json
 from app.core.errors import InvalidInputError
-from app.registry.documents import Document, parse_jsonl
+from app.registry.documents import Document, parse_jsonl, units_of_inference
 from app.registry.tables import Corpus
 from workers.capture.checkpoints import ResolvedCheckpoint
 from workers.capture.tokenization import TokenizedCorpus, tokenize_corpus
@@ -45,10 +45,8 @@ def labels_of(context: Context, corpus: Corpus, *, with_texts: bool) -> CorpusLa
         EvaluationError: the artifact is gone or damaged.
     """
     documents = documents_of(context, corpus)
-    number: dict[str, int] = {}
-    groups = [number.setdefault(document.cluster, len(number)) for document in documents]
     return CorpusLabels(
-        groups=np.asarray(groups, dtype=np.int64),
+        groups=np.asarray(units_of_inference(documents), dtype=np.int64),
         labels={
             concept: [document.labels.get(concept, ()) for document in documents]
             for concept in corpus.concepts

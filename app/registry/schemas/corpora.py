@@ -71,7 +71,9 @@ class CorpusOut(Output):
     description: str | None
     digest: str = Field(description="SHA-256 of the canonical JSON Lines form")
     documents: int
-    groups: int = Field(description="Units of inference: groups, or documents with their variants")
+    groups: int = Field(
+        description="Units of inference: groups, documents with their variants, equal texts"
+    )
     characters: int
     concepts: dict[str, dict[str, int]]
     created_at: datetime

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import InvalidInputError
-from app.registry.documents import Document, describe, parse_jsonl, parse_objects, to_jsonl
+from app.registry.documents import (
+    Document,
+    describe,
+    parse_jsonl,
+    parse_objects,
+    to_jsonl,
+    units_of_inference,
+)
 
 
 def lines(*values: Any) -> bytes:
@@ -50,6 +57,22 @@ def test_a_variant_is_one_unit_of_inference_with_its_original() -> None:
     facts = describe(documents)
     assert (facts.documents, facts.groups, facts.characters) == (3, 2, 11)
     assert facts.concepts == {"x": {"documents": 1, "spans": 1}}
+
+
+def test_copies_of_a_text_are_one_unit_of_inference_and_join_their_groups() -> None:
+    """Eighty copies of one document are one piece of evidence, whatever ids they are given."""
+    copies = parse_objects({"id": f"d{i}", "text": "same"} for i in range(80))
+    assert describe(copies).groups == 1
+    documents = parse_objects(
+        [
+            {"id": "a", "text": "one", "group": "g"},
+            {"id": "b", "text": "two"},
+            {"id": "c", "text": "three", "group": "h"},
+            {"id": "d", "text": "one", "group": "h"},
+            {"id": "e", "text": "four", "variant_of": "b"},
+        ]
+    )
+    assert units_of_inference(documents) == [0, 1, 0, 0, 1]
 
 
 def test_byte_order_mark_blank_lines_and_windows_line_ends_are_read() -> None:
