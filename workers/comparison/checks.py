@@ -52,13 +52,24 @@ def fvu_gate(
     failed = {}
     for name, health in baseline.health.items():
         fvu = health.get("fvu")
-        if fvu is not None and fvu > policy.fvu_max:
+        if fvu is not None and not fvu <= policy.fvu_max:
             failed[name] = Blocked(
                 "invalid",
                 f"Dictionary {name} leaves {fvu:.3g} of the baseline's variance unexplained, more "
                 f"than {policy.fvu_max:.3g}: its features mean nothing here.",
             )
     return {f: failed[name] for f, name in dictionaries.items() if name in failed}
+
+
+def unmeasured_fvu(baseline: Manifest, dictionaries: Mapping[str, str]) -> tuple[str, ...]:
+    """A note on each dictionary in use that the gate could not judge."""
+    read = set(dictionaries.values())
+    return tuple(
+        f"How much of the variance dictionary {name} explains was not measured, so that nothing "
+        "shows whether its features mean something here."
+        for name, health in sorted(baseline.health.items())
+        if name in read and health.get("fvu") is None
+    )
 
 
 def _difference(a: Any, b: Any) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.comparison.checks import check_comparable, fvu_gate
+from workers.comparison.checks import check_comparable, fvu_gate, unmeasured_fvu
 from workers.comparison.concepts import concept_evidence
 from workers.comparison.corpus import CorpusLabels
 from workers.comparison.pairing import NotComparableError, Pairs, TokenPairs
@@ -90,6 +90,7 @@ def compare_snapshots(
     if units.outliers:
         notes.append(f"{units.outliers} {pairs.unit} of outlier norm on both sides were left out.")
     gate = fvu_gate(baseline.manifest, policy, dictionaries or {})
+    notes.extend(unmeasured_fvu(baseline.manifest, dictionaries or {}))
     table = judge(
         _names(columns),
         activity,

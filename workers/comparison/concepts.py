@@ -54,8 +54,8 @@ def concept_evidence(
             group = positions[first : first + _GROUP]
             for i, (a, b) in zip(group, _gather(pairs, columns, group, kept), strict=True):
                 results[i] = paired_auroc(a, b, labels)
-        if not labels.positive.any():
-            notes.append(f"No token that counts carries concept {concept!r}.")
+        if fault := _untellable(labels):
+            notes.append(f"{fault} concept {concept!r}, so that no AUROC on it was judged.")
 
     found = [results[i] for i in labelled]
     baseline, candidate = (np.full(len(names), np.nan) for _ in range(2))
@@ -78,6 +78,18 @@ def concept_evidence(
         ),
         tuple(notes),
     )
+
+
+def _untellable(labels: Labels) -> str | None:
+    """Why labels cannot tell an AUROC, or its error, as the beginning of a sentence."""
+    if not labels.positive.any():
+        return "No token that counts carries"
+    if labels.positive.all():
+        return "Every token that counts carries"
+    for mask, verb in ((labels.positive, "carries"), (~labels.positive, "is without")):
+        if len(np.unique(labels.cluster[mask])) < 2:
+            return f"Only one document {verb}"
+    return None
 
 
 def _labels(pairs: Pairs, corpus: CorpusLabels, concept: str) -> tuple[Labels, NDArray[np.bool_]]:

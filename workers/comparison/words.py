@@ -63,8 +63,8 @@ class WordPairs:
                 "sides; use tokenizers that give character offsets"
             )
         hit = np.zeros((2, len(words)), bool)
-        for side, (word, p) in enumerate(zip(self._word, positions, strict=True)):
-            hit[side, word[((p.flags & OUTLIER) > 0) & (word >= 0)]] = True
+        for row, word, p in zip(hit, self._word, positions, strict=True):
+            row[word[((p.flags & OUTLIER) > 0) & (word >= 0)]] = True
         outlier = hit.all(0)
         document = words[:, 0].astype(np.int32)
         self.units = Units(

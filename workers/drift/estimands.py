@@ -17,6 +17,10 @@ from workers.drift.sums import PairedSums
 
 Array = NDArray[np.float64]
 
+_MOMENTS = ("sum_a", "sum_b", "sum_aa", "sum_bb", "sum_ab")
+_PRECISION = 1e-12
+"""Squared: a standard deviation below a millionth of the mean is rounding of float32 values."""
+
 
 @dataclass(frozen=True)
 class Estimates:
@@ -63,7 +67,8 @@ def sparse_estimates(sums: PairedSums) -> dict[Estimand, Estimates]:
     n11, n10, n01 = (x.astype(np.float64) for x in (sums.both, sums.only_a, sums.only_b))
     t11, t10, t01 = n11.sum(0), n10.sum(0), n01.sum(0)
     discordant, active = t10 + t01, t11 + t10 + t01
-    same = _identical(sums) & (active > 0)
+    told = (active > 0) & ((discordant > 0) | ~_still(sums))
+    same = _identical(sums) & told
     na, nb = t11 + t10 + 0.5, t11 + t01 + 0.5
 
     rate, rate_variance = _jackknife(
@@ -79,11 +84,12 @@ def sparse_estimates(sums: PairedSums) -> dict[Estimand, Estimates]:
         magnitude, magnitude_variance = _jackknife(
             lambda x, y: np.log(y / x), (sums.co_a, sums.co_b)
         )
-        magnitude = np.where((sums.co_a.sum(0) > 0) & (sums.co_b.sum(0) > 0), magnitude, np.nan)
-        identity = np.where(active > 0, discordant / active, np.nan)
+        co_active = (sums.co_a.sum(0) > 0) & (sums.co_b.sum(0) > 0)
+        magnitude = np.where(told & co_active, magnitude, np.nan)
+        identity = np.where(told, discordant / active, np.nan)
     logit, logit_variance = _jackknife(lambda x, y: np.log((y + 0.5) / (x + 0.5)), (n11, n10 + n01))
-    logit = np.where(active > 0, logit, np.nan)
-    rate = np.where(active > 0, rate, np.nan)
+    logit = np.where(told, logit, np.nan)
+    rate = np.where(told, rate, np.nan)
     no = np.zeros_like(same)
     return {
         "rate": Estimates(
@@ -119,8 +125,9 @@ def dense_estimates(sums: PairedSums) -> dict[Estimand, Estimates]:
     minus Lin's concordance (Lin 1989); moments divide by n.
     """
     n = sums.tokens.astype(np.float64)[:, None]
-    parts = (n, sums.sum_a, sums.sum_b, sums.sum_aa, sums.sum_bb, sums.sum_ab)
-    same = _identical(sums)
+    parts = (n, *(getattr(sums, name) for name in _MOMENTS))
+    told = ~_still(sums)
+    same = _identical(sums) & told
     sizes = np.broadcast_to(n, sums.sum_a.shape)
     df = effective_clusters(sizes) - 1
     unit = 1 / np.maximum(sizes.sum(0), 1)
@@ -129,7 +136,7 @@ def dense_estimates(sums: PairedSums) -> dict[Estimand, Estimates]:
         shift, shift_variance = _jackknife(_shift, parts)
         scale, scale_variance = _jackknife(_scale, parts)
         z, z_variance = _jackknife(_discordance, parts)
-    shift, scale, z = (np.where(np.isfinite(x), x, np.nan) for x in (shift, scale, z))
+    shift, scale, z = (np.where(told & np.isfinite(x), x, np.nan) for x in (shift, scale, z))
     return {
         "shift": Estimates(shift, shift, shift_variance, unit, none, df, same, no),
         "scale": Estimates(scale, scale, scale_variance, unit, none, df, same, no),
@@ -180,13 +187,18 @@ def _moments(
     n: Array, a: Array, b: Array, aa: Array, bb: Array, ab: Array
 ) -> tuple[Array, Array, Array, Array]:
     mean_a, mean_b = a / n, b / n
-    # Cancellation can leave a variance of a constant just below 0.
     return (
         mean_b - mean_a,
-        np.maximum(aa / n - mean_a**2, 0),
-        np.maximum(bb / n - mean_b**2, 0),
+        _variance(aa / n, mean_a),
+        _variance(bb / n, mean_b),
         ab / n - mean_a * mean_b,
     )
+
+
+def _variance(square: Array, mean: Array) -> Array:
+    """The variance; 0 where single precision could not tell the values from their mean."""
+    variance = square - mean**2
+    return np.where(variance > _PRECISION * mean**2, variance, 0.0)
 
 
 def _shift(*sums: Array) -> Array:
@@ -214,3 +226,19 @@ def _identical(sums: PairedSums) -> NDArray[np.bool_]:
         & (sums.only_a == 0).all(0)
         & (sums.only_b == 0).all(0)
     )
+
+
+def _still(sums: PairedSums) -> NDArray[np.bool_]:
+    """Both sides have one and the same value at every token.
+
+    Such a feature tells tokens no more apart than a feature that never fires: it could not have
+    been found to drift, so that its staying equal shows nothing.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        difference, variance_a, variance_b, _ = _moments(
+            np.asarray(sums.tokens.sum(), np.float64),
+            *(getattr(sums, name).sum(0) for name in _MOMENTS),
+        )
+        mean = sums.sum_a.sum(0) / sums.tokens.sum()
+        same_mean = difference**2 <= _PRECISION * mean**2
+    return (variance_a == 0) & (variance_b == 0) & same_mean

@@ -1,6 +1,7 @@
 """Whole comparisons over snapshots on disk."""
 
 import io
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ class Bench:
         )
 
     def snapshot(
-        self, name: str, *, fvu: float = 0.1, shards: int = 3, **changes: Any
+        self, name: str, *, fvu: float | None = 0.1, shards: int = 3, **changes: Any
     ) -> SnapshotReader:
         arrays = {
             "document": self.document,
@@ -210,6 +211,42 @@ def test_special_tokens_and_outliers_of_both_sides_are_left_out_and_counted(benc
     assert (result.special_tokens, result.outlier_tokens) == (10, 3)
     assert result.tokens == result.verdicts[0].n_tokens == TOKENS - 13
     assert all(row.effect == 0 for row in result.verdicts)
+
+
+def test_a_feature_with_one_value_everywhere_is_not_stable(bench: Bench) -> None:
+    probes = bench.probes.copy()
+    probes[:, 1] = 0.3
+    a, b = (bench.snapshot(name, probes=probes) for name in "ab")
+    verdicts = compare_snapshots(a, b, bench.corpus, Policy()).verdicts
+    row = verdicts.by_name("probe-1")
+    assert (row.verdict, verdicts.by_name("probe-2").verdict) == ("inconclusive", "stable")
+    assert "no spread" in row.reason
+
+
+@pytest.mark.parametrize(
+    ("labelled", "note"),
+    [
+        (lambda _: [], "No token that counts carries"),
+        (lambda _: [(0, 4 * LENGTH)], "Every token that counts carries"),
+        (lambda document: [(0, 8)] if document == 3 else [], "Only one document carries"),
+        (lambda document: [(8 * (document == 3), 4 * LENGTH)], "Only one document is without"),
+    ],
+)
+def test_labels_that_cannot_tell_are_noted(
+    bench: Bench, labelled: Callable[[int], list[tuple[int, int]]], note: str
+) -> None:
+    corpus = replace(bench.corpus, labels={"number": [labelled(i) for i in range(DOCUMENTS)]})
+    result = compare_snapshots(
+        bench.snapshot("a"), changed(bench), corpus, Policy(), concepts=CONCEPTS
+    )
+    assert [n for n in result.notes if note in n and "'number'" in n]
+    assert "concept" not in result.verdicts.by_name("probe-0").estimates
+
+
+def test_a_dictionary_whose_variance_was_not_measured_is_noted(bench: Bench) -> None:
+    a, b = bench.snapshot("a", fvu=None), bench.snapshot("b", fvu=None)
+    result = compare_snapshots(a, b, bench.corpus, Policy(), dictionaries={"latent-0": "sae"})
+    assert any("dictionary sae explains was not measured" in note for note in result.notes)
 
 
 @pytest.mark.parametrize("words", [False, True])
@@ -359,7 +396,7 @@ def test_labels_that_are_missing_or_without_tokens_are_noted(bench: Bench) -> No
         bench.snapshot("a"), bench.snapshot("b"), corpus, Policy(), concepts=concepts
     )
     assert "The corpus has no labels for concept 'absent'." in result.notes
-    assert "No token that counts carries concept 'empty'." in result.notes
+    assert any("No token that counts carries concept 'empty'" in note for note in result.notes)
     assert result.verdicts.by_name("probe-0").verdict == "stable"
 
 

@@ -1,11 +1,19 @@
 """Estimands and jackknife, against loops, numpy and statsmodels."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import statsmodels.api as sm
 from scipy.sparse import csr_array
 
-from workers.drift.estimands import dense_estimates, effective_clusters, sparse_estimates
+from workers.drift.estimands import (
+    Estimates,
+    dense_estimates,
+    effective_clusters,
+    sparse_estimates,
+)
+from workers.drift.policy import Estimand
 from workers.drift.sums import PairedSums, dense_sums, sparse_sums
 
 CLUSTERS, LENGTH = 60, 40
@@ -105,3 +113,21 @@ def test_what_cannot_be_told_is_nan_or_of_infinite_variance_never_a_guess() -> N
 def test_clusters_of_equal_size_count_in_full_and_one_giant_counts_as_one() -> None:
     sizes = np.array([[3.0, 1e6], [3.0, 1.0], [3.0, 1.0], [0.0, 0.0]])
     np.testing.assert_allclose(effective_clusters(sizes), [3.0, 1.0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("moved", [0.0, 1e-7, 0.5])
+@pytest.mark.parametrize("estimate", [sparse_estimates, dense_estimates])
+def test_a_constant_that_stays_is_untold_and_one_that_moves_is_not(
+    moved: float, estimate: Callable[[PairedSums], dict[Estimand, Estimates]]
+) -> None:
+    cluster = np.repeat(np.arange(60), 7)
+    a = np.full((len(cluster), 1), np.float32(0.3), dtype=np.float64)
+    b = a * (1 + moved)
+    if estimate is sparse_estimates:
+        sums = sparse_sums(csr_array(a), csr_array(b), cluster, 60, np.zeros(1))
+    else:
+        sums = dense_sums(a, b, cluster, 60, np.zeros(1))
+    found = estimate(sums)
+    assert not any(x.identical[0] for x in found.values())
+    untold = [bool(np.isnan(x.point[0])) for x in found.values()]
+    assert all(untold) if moved < 1e-6 else not all(untold)
