@@ -230,7 +230,7 @@ def cancel_evaluation(session: Session, evaluation_id: UUID) -> Evaluation:
     evaluation = lock_evaluation(session, evaluation_id)
     if evaluation.state not in OPEN:
         raise ConflictError(
-            f"the evaluation has {evaluation.state} and can no longer be cancelled",
+            f"the evaluation is {evaluation.state} and can no longer be cancelled",
             code="evaluation_ended",
             field="state",
             value=evaluation.state,

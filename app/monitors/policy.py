@@ -20,11 +20,11 @@ class Margins(_Frozen):
 
     rate: Margin = Field(_LOG_125, description="|log ratio of firing rates|")
     magnitude: Margin = Field(_LOG_125, description="|log ratio of co-active activation|")
-    identity: Margin = Field(0.2, le=1, description="1 − Jaccard overlap of firing tokens")
+    identity: Margin = Field(0.2, lt=1, description="1 − Jaccard overlap of firing tokens")
     shift: Margin = Field(0.2, description="|difference of means| in baseline standard deviations")
     scale: Margin = Field(_LOG_125, description="|log ratio of standard deviations|")
-    identity_dense: Margin = Field(0.1, le=2, description="1 − Lin's concordance")
-    concept: Margin = Field(0.02, le=1, description="|difference of AUROC| on the concept")
+    identity_dense: Margin = Field(0.1, lt=1, description="1 − Lin's concordance")
+    concept: Margin = Field(0.02, lt=1, description="|difference of AUROC| on the concept")
 
 
 class GatePolicy(_Frozen):

@@ -69,6 +69,12 @@ class SaeLatent(_Feature):
     kind: Literal["sae_latent"] = "sae_latent"
     dictionary: Name
     index: int = Field(ge=0)
+    threshold: float = Field(
+        default=0.0,
+        ge=0,
+        description="The latent is on at a token where its value exceeds this; not negative, or "
+        "it would be on wherever it is silent.",
+    )
 
 
 class LinearProbe(_AtSite):
@@ -137,6 +143,9 @@ Feature = Annotated[
 def check_feature_list(features: tuple[Any, ...]) -> None:
     """Names are unique; composites refer to features of the list and never to themselves.
 
+    A composite of latents that cannot be negative is silent where they are, and so has no
+    threshold below 0 either.
+
     Raises:
         ValueError: naming the offending feature and what to do.
     """
@@ -156,7 +165,20 @@ def check_feature_list(features: tuple[Any, ...]) -> None:
                         "feature set"
                     )
     try:
-        TopologicalSorter(parts).prepare()
+        order = tuple(TopologicalSorter(parts).static_order())
     except CycleError as error:
         cycle = list(reversed(error.args[1]))
         raise ValueError(f"composite {cycle[0]!r} depends on itself: {' → '.join(cycle)}") from None
+    silent: set[str] = set()
+    for name in order:
+        feature = by_name[name]
+        if isinstance(feature, SaeLatent) or (
+            isinstance(feature, Composite)
+            and all(c.weight >= 0 and c.feature in silent for c in feature.components)
+        ):
+            silent.add(name)
+            if feature.threshold < 0:
+                raise ValueError(
+                    f"composite {name!r} has threshold {feature.threshold:g}, but is 0 wherever "
+                    "its latents are silent and would be on there; give 0 or more"
+                )

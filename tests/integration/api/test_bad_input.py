@@ -239,6 +239,13 @@ def test_latents_that_do_not_fit(
         ),
         ({"watchlist": [f"f{i}" for i in range(201)]}, "invalid_input", "watchlist"),
         ({"policy": {"margins": {"rate": 0}}}, "invalid_input", "policy.margins.rate"),
+        ({"policy": {"margins": {"identity": 1}}}, "invalid_input", "policy.margins.identity"),
+        (
+            {"policy": {"margins": {"identity_dense": 1}}},
+            "invalid_input",
+            "policy.margins.identity_dense",
+        ),
+        ({"policy": {"margins": {"concept": 1}}}, "invalid_input", "policy.margins.concept"),
         ({"policy": {"q": 2}}, "invalid_input", "policy.q"),
         ({"policy": {"gate": {"max_drift": 0}}}, "invalid_input", "policy.gate.max_drift"),
     ],

@@ -36,6 +36,10 @@ def test_each_kind_survives_a_round_trip(definition: dict[str, object]) -> None:
         ({"kind": "linear_probe", "name": "a", "site": SITE, "weights": [float("nan")]}, "finite"),
         ({"kind": "linear_probe", "name": "a", "site": SITE, "weights": []}, "at least 1"),
         ({"kind": "neuron", "name": "a", "site": SITE, "index": 1, "extra": 1}, "Extra inputs"),
+        (
+            {"kind": "sae_latent", "name": "a", "dictionary": "d", "index": 1, "threshold": -1},
+            "greater than or equal to 0",
+        ),
     ],
 )
 def test_a_bad_definition_is_refused(definition: dict[str, object], message: str) -> None:
@@ -57,6 +61,15 @@ def test_names_are_unique_and_composites_end_somewhere() -> None:
         check_feature_list((composite("c", "x"),))
     with pytest.raises(ValueError, match="a → b → a"):
         check_feature_list((composite("a", "b"), composite("b", "a")))
+
+
+def test_a_composite_of_latents_has_no_threshold_below_zero() -> None:
+    latent = PARSE({"kind": "sae_latent", "name": "l", "dictionary": "d", "index": 0})
+    low = composite("c", "l").model_copy(update={"threshold": -1.0})
+    with pytest.raises(ValueError, match="'c' has threshold -1"):
+        check_feature_list((low, latent))
+    neuron = PARSE({"kind": "neuron", "name": "l", "site": SITE, "index": 0})
+    check_feature_list((low, neuron))
 
 
 def test_a_long_chain_of_composites_is_no_crash() -> None:
