@@ -32,7 +32,12 @@ class SnapshotNeed:
 
 
 def plan_evaluation(
-    session: Session, claim: Claim, needs: Sequence[SnapshotNeed], *, vanished: Collection[str] = ()
+    session: Session,
+    claim: Claim,
+    needs: Sequence[SnapshotNeed],
+    *,
+    vanished: Collection[str] = (),
+    without_previous: str | None = None,
 ) -> None:
     """Finish a plan shard: link the evaluation to its snapshots and enqueue what is missing.
 
@@ -41,6 +46,7 @@ def plan_evaluation(
 
     Args:
         vanished: keys of complete snapshots whose artifact is no longer in the store.
+        without_previous: why the previous checkpoint cannot be captured, so that `needs` lacks it.
 
     Raises:
         StaleAttempt: the claim is lost; the transaction must be rolled back.
@@ -62,6 +68,8 @@ def plan_evaluation(
         )
         for need in needs
     )
+    if without_previous is not None:
+        _note_without_previous(evaluation, without_previous)
     for key, snapshot in snapshots.items():
         _enqueue_missing(session, snapshot, by_key[key], lost=key in vanished)
     evaluation.step = "capture"
@@ -109,6 +117,9 @@ def complete_snapshot(session: Session, claim: Claim, manifest: dict[str, Any]) 
 
 def fail_permanently(session: Session, claim: Claim, error: dict[str, str]) -> None:
     """Fail the claimed shard, and with it every evaluation that needs it, with the reason.
+
+    An evaluation that needs it for the step from the previous checkpoint alone goes on without
+    that comparison: a broken checkpoint must not condemn the one that follows it.
 
     Raises:
         StaleAttempt: the claim is lost.
@@ -266,7 +277,34 @@ def _fail(
         snapshot.state, snapshot.error = "failed", error
         session.flush()
         ledger.cancel_shards(session, Shard.snapshot_id == snapshot.id)
+        spared = _spare(session, snapshot.id, affected, error["detail"])
+        affected = [one for one in affected if one not in spared]
+        _open_comparisons(session, sorted(spared))
     ledger.end_evaluations(session, affected, state="failed", error=error)
+
+
+def _spare(
+    session: Session, snapshot_id: UUID, evaluation_ids: Sequence[UUID], reason: str
+) -> set[UUID]:
+    """Unlink a failed snapshot from those locked evaluations that have it as `previous` only."""
+    links = session.scalars(
+        select(EvaluationSnapshot).where(
+            EvaluationSnapshot.snapshot_id == snapshot_id,
+            EvaluationSnapshot.evaluation_id.in_(evaluation_ids),
+        )
+    ).all()
+    needed = {link.evaluation_id for link in links if link.role != "previous"}
+    spared = [link for link in links if link.evaluation_id not in needed]
+    for link in spared:
+        evaluation = session.get_one(Evaluation, link.evaluation_id, populate_existing=True)
+        _note_without_previous(evaluation, reason)
+        session.delete(link)
+    session.flush()
+    return {link.evaluation_id for link in spared}
+
+
+def _note_without_previous(evaluation: Evaluation, reason: str) -> None:
+    evaluation.summary = (evaluation.summary or {}) | {"without_previous": reason}
 
 
 def _lock_snapshot(session: Session, snapshot_id: UUID | None) -> Snapshot:

@@ -130,7 +130,7 @@ def tokenize_corpus(
             for sample, encoding in zip(origin, encoded.encodings, strict=True)
         )
     corpus = _assemble(encodings, len(documents), sequence_length, resolved.tokenizer_digest)
-    _check_text(corpus, documents)
+    _check_text(corpus, documents, resolved.source)
     if (highest := int(corpus.ids.max())) >= resolved.vocabulary:
         raise EvaluationError(
             "vocabulary_mismatch",
@@ -168,7 +168,7 @@ def _assemble(
     )
 
 
-def _check_text(corpus: TokenizedCorpus, documents: Sequence[str]) -> None:
+def _check_text(corpus: TokenizedCorpus, documents: Sequence[str], source: str) -> None:
     """Every document must give at least one token of its own text."""
     owner = np.repeat(corpus.document, corpus.lengths)
     counts = np.bincount(owner[~corpus.special], minlength=corpus.documents)
@@ -176,6 +176,6 @@ def _check_text(corpus: TokenizedCorpus, documents: Sequence[str]) -> None:
         empty = int(np.flatnonzero(counts == 0)[0])
         raise EvaluationError(
             "document_empty",
-            f"document {empty} gives no tokens: {documents[empty][:40]!r}; leave it out of the "
-            "corpus",
+            f"document {empty} gives no tokens under the tokenizer of {source!r}: "
+            f"{documents[empty][:40]!r}; leave it out of the corpus, or check the tokenizer",
         )

@@ -24,6 +24,7 @@ from workers.numerics import Numerics
 from workers.pipeline.context import Context
 from workers.pipeline.corpus import load_tokens
 from workers.pipeline.lease import Lease
+from workers.pipeline.sources import naming
 from workers.pipeline.targets import Target, feature_plan, find_target
 from workers.snapshots import Manifest, finish, write_shard
 
@@ -111,22 +112,24 @@ def _capture(
             f"weights {inputs['weights_digest']} and now has {resolved.weights_digest}",
         )
     lease.check()
-    model = _load(context, resolved, inputs)
+    with naming(order.checkpoint):
+        model = _load(context, resolved, inputs)
     lease.check()
 
     def on_batch(_done: int, _total: int) -> None:
         fault_point("mid-capture")
         lease.check()
 
-    found = capture_batches(
-        model,
-        tokens,
-        plan_batches(tokens.lengths, inputs["batch_tokens"]),
-        claim.first_batch,
-        claim.stop_batch,
-        plan,
-        on_batch=on_batch,
-    )
+    with naming(order.checkpoint):
+        found = capture_batches(
+            model,
+            tokens,
+            plan_batches(tokens.lengths, inputs["batch_tokens"]),
+            claim.first_batch,
+            claim.stop_batch,
+            plan,
+            on_batch=on_batch,
+        )
     lease.check()
     _write(context, claim, order.snapshot.key, found)
 

@@ -109,7 +109,8 @@ def _read(session: Session, claim: Claim) -> _Case:
         "candidate": session.get_one(Checkpoint, evaluation.checkpoint_id),
         "baseline": session.get_one(Checkpoint, evaluation.baseline_checkpoint_id),
     }
-    if evaluation.previous_checkpoint_id is not None:
+    keys = {row.role: row.key for row in links}
+    if evaluation.previous_checkpoint_id is not None and "previous" in keys:
         checkpoints["previous"] = session.get_one(Checkpoint, evaluation.previous_checkpoint_id)
     return _Case(
         evaluation=evaluation,
@@ -117,7 +118,7 @@ def _read(session: Session, claim: Claim) -> _Case:
         corpus=session.get_one(Corpus, evaluation.corpus_id),
         watchlist=frozenset(session.get_one(Monitor, evaluation.monitor_id).watchlist),
         checkpoints=checkpoints,
-        keys={row.role: row.key for row in links},
+        keys=keys,
     )
 
 
@@ -212,6 +213,8 @@ def _summary(
 ) -> dict[str, Any]:
     inputs = readers["baseline"].manifest.inputs
     return {
+        # Why there is no step comparison, if plan or capture has found so.
+        **(case.evaluation.summary or {}),
         "comparisons": {side: comparison_summary(result) for side, result in results.items()},
         "sides": {
             role: {

@@ -1,7 +1,8 @@
 """The first step of an evaluation: read the sources, cut the corpus, name the snapshots."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -36,6 +37,25 @@ class _Question:
     checkpoints: Mapping[str, Checkpoint]
     """By role: candidate, baseline, and previous where there is one."""
 
+    def alone(self) -> "_Question":
+        """The same without the step from the previous checkpoint."""
+        kept = {role: one for role, one in self.checkpoints.items() if role != "previous"}
+        return replace(self, checkpoints=kept)
+
+
+class _PreviousUnusableError(Exception):
+    """The previous checkpoint cannot be captured, which is no fault of the candidate's."""
+
+
+@contextmanager
+def _blaming(role: str) -> Iterator[None]:
+    try:
+        yield
+    except EvaluationError as error:
+        if role == "previous":
+            raise _PreviousUnusableError(error.detail) from error
+        raise
+
 
 def plan(context: Context, claim: Claim, lease: Lease) -> None:
     """Resolve the checkpoints, tokenize the corpus, and enqueue the snapshots that are missing.
@@ -47,17 +67,20 @@ def plan(context: Context, claim: Claim, lease: Lease) -> None:
     with context.database.unit_of_work() as session:
         question = _read(session, claim.evaluation_id)
         ledger.start_evaluation(session, question.evaluation.id)
-    resolved: dict[UUID, ResolvedCheckpoint] = {}
-    for checkpoint in question.checkpoints.values():
-        lease.check()
-        if checkpoint.id not in resolved:
-            resolved[checkpoint.id] = _resolve(context, checkpoint)
-    lease.check()
-    needs = _needs(context, question, resolved, lease)
+    without_previous = None
+    try:
+        needs = _needs(context, question, lease)
+    except _PreviousUnusableError as error:
+        without_previous = str(error)
+        needs = _needs(context, question.alone(), lease)
     vanished = _vanished(context, [need.key for need in needs])
     lease.check()
     fault_point("before-finish")
-    context.settle(lambda session: plan_evaluation(session, claim, needs, vanished=vanished))
+    context.settle(
+        lambda session: plan_evaluation(
+            session, claim, needs, vanished=vanished, without_previous=without_previous
+        )
+    )
 
 
 def _read(session: Session, evaluation_id: UUID | None) -> _Question:
@@ -102,13 +125,15 @@ def _resolve(context: Context, checkpoint: Checkpoint) -> ResolvedCheckpoint:
     return resolved if first else context.checkpoints.resolve(row)
 
 
-def _needs(
-    context: Context,
-    question: _Question,
-    resolved: Mapping[UUID, ResolvedCheckpoint],
-    lease: Lease,
-) -> list[SnapshotNeed]:
+def _needs(context: Context, question: _Question, lease: Lease) -> list[SnapshotNeed]:
     settings = context.settings
+    resolved: dict[UUID, ResolvedCheckpoint] = {}
+    for role, checkpoint in question.checkpoints.items():
+        lease.check()
+        if checkpoint.id not in resolved:
+            with _blaming(role):
+                resolved[checkpoint.id] = _resolve(context, checkpoint)
+    lease.check()
     sequence_length = min(
         settings.sequence_length, *(one.context_length for one in resolved.values())
     )
@@ -120,7 +145,8 @@ def _needs(
     for role, checkpoint in question.checkpoints.items():
         lease.check()
         one = resolved[checkpoint.id]
-        tokens_key, tokens = tokens_of(context, question.corpus, one, sequence_length)
+        with _blaming(role):
+            tokens_key, tokens = tokens_of(context, question.corpus, one, sequence_length)
         batches = plan_batches(tokens.lengths, settings.batch_tokens)
         numerics = detect_numerics(
             settings.dtype, settings.attn_implementation, settings.device, settings.threads, one

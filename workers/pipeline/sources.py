@@ -1,6 +1,7 @@
 """Checkpoints and dictionaries as registered, found again here and held to their digests."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from app.core.digests import sha256_file
@@ -10,6 +11,16 @@ from workers.errors import EvaluationError
 from workers.features.dictionaries import DictionarySource, load_dictionary
 
 _Fingerprint = tuple[tuple[str, int, int, int], ...]
+
+
+@contextmanager
+def naming(checkpoint: Checkpoint) -> Iterator[None]:
+    """Say of which of an evaluation's checkpoints a fault is."""
+    try:
+        yield
+    except EvaluationError as error:
+        detail = f"checkpoint {checkpoint.name!r}: {error.detail}"
+        raise EvaluationError(error.code, detail) from error
 
 
 class CheckpointSources:

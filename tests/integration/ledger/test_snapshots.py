@@ -152,6 +152,25 @@ def test_a_permanent_failure_ends_every_evaluation_that_waits_for_it(actor: Acto
     assert [shard.state for shard in actor.shards_of("b")] == ["failed", "cancelled"]
 
 
+def test_a_broken_previous_checkpoint_costs_the_step_comparison_alone(actor: Actor) -> None:
+    broken = actor.planned({"candidate": "p", "baseline": "b"})
+    following = actor.planned({"candidate": "c", "baseline": "b", "previous": "p"})
+    waiting = actor.planned({"candidate": "c2", "baseline": "b", "previous": "p"})
+    same = actor.planned({"candidate": "c2", "baseline": "p", "previous": "p"})
+    for key in ("b", "c"):
+        actor.capture_all(key)
+    actor.fail(actor.claimed(actor.shards_of("p")[0].id))
+    assert [actor.evaluation(e).state for e in (broken, same)] == ["failed", "failed"]
+    for evaluation_id in (following, waiting):
+        evaluation = actor.evaluation(evaluation_id)
+        assert (evaluation.state, evaluation.error) == ("queued", None)
+        assert evaluation.summary == {"without_previous": ERROR["detail"]}
+    assert _comparing(actor, following)
+    assert not _comparing(actor, waiting)
+    actor.capture_all("c2")
+    assert _comparing(actor, waiting)
+
+
 def test_retry_captures_what_failed_and_keeps_what_is_complete(
     actor: Actor, database: Database
 ) -> None:

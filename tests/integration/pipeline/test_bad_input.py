@@ -10,6 +10,9 @@ from uuid import UUID
 import pytest
 from safetensors.torch import load_file, save_file
 from sqlalchemy import select
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from transformers import PreTrainedTokenizerFast
 
 from app.evaluations.tables import Evaluation, Shard
 from tests.support.deployment import SITE, World, documents, save_dictionary
@@ -186,7 +189,8 @@ def test_a_corpus_that_is_gone_from_the_store(
 def test_documents_longer_than_the_context_are_split(
     world: World, run: Run, checkpoints: dict[str, Path]
 ) -> None:
-    long = [{"id": f"d{i}", "text": " ".join(d["text"] for d in documents(40))} for i in range(6)]
+    text = " ".join(d["text"] for d in documents(40))
+    long = [{"id": f"d{i}", "text": f"{i} {text}"} for i in range(6)]
     evaluation = run(checkpoints["other"], corpus=world.corpus(long))
     assert evaluation.state == "succeeded", evaluation.error
     assert world.verdicts(evaluation.id)["probe"].documents == 6
@@ -217,3 +221,31 @@ def test_the_same_question_can_be_asked_again_once_the_fault_is_mended(
     with world.database.unit_of_work() as session:
         retry_evaluation(session, evaluation_id)
     assert world.wait(evaluation_id).state == "succeeded"
+
+
+@pytest.mark.parametrize("fault", ["missing", "not finite", "no tokens"])
+def test_a_broken_previous_checkpoint_does_not_condemn_the_next(
+    world: World, folder: Path, checkpoints: dict[str, Path], fault: str
+) -> None:
+    model = world.model()
+    monitor = world.monitor(model, world.corpus(), feature_set=world.feature_set([PROBE]))
+    base, same = (world.checkpoint(model, checkpoints[name]) for name in ("base", "same"))
+    broken = world.checkpoint(model, folder)
+    if fault == "missing":
+        shutil.rmtree(folder)
+    elif fault == "not finite":
+        _spoil(folder, float("nan"))
+    else:
+        mute = Tokenizer(BPE({"\u0000": 0}, []))
+        PreTrainedTokenizerFast(tokenizer_object=mute).save_pretrained(folder)
+    first = world.wait(world.evaluate(monitor, broken, base))
+    assert first.state == "failed"
+    assert first.error is not None
+    second = world.wait(world.evaluate(monitor, same, base, previous=broken))
+    assert second.state == "succeeded", second.error
+    assert second.summary is not None
+    assert set(second.summary["comparisons"]) == {"baseline"}
+    assert set(second.summary["sides"]) == {"candidate", "baseline"}
+    assert second.summary["without_previous"] == first.error["detail"]
+    assert str(folder) in first.error["detail"]
+    assert world.verdicts(second.id)["probe"].effect == 0
