@@ -59,7 +59,12 @@ def test_a_stored_corpus_comes_back_the_same_and_cannot_be_changed(checkpoint: C
     ("documents", "length", "code", "reason"),
     [
         ([], 32, "corpus_empty", "no documents"),
-        (["text", ""], 32, "document_empty", "document 1 gives no tokens under the tokenizer of .*: ''"),
+        (
+            ["text", ""],
+            32,
+            "document_empty",
+            "document 1 gives no tokens under the tokenizer of .*: ''",
+        ),
         (["text"], CONTEXT + 1, "sequence_too_long", f"over the {CONTEXT} tokens"),
         (["text"], 2, "sequence_too_short", "beside 2 special tokens"),
     ],
