@@ -8,6 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+_WIDTH = 100
+
 
 def main() -> int:
     """Run the demo and return its exit code."""
@@ -18,6 +20,8 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDTH)
     # Libraries report through bars and warnings of their own; the demo shows one bar a step.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")

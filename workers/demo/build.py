@@ -73,16 +73,16 @@ class _Builder:
         self.features = features / "features.json"
         line = {"base": self.base}
         for name, change in (
-            ("same-weights", self._same_weights),
+            ("copy", self._copy),
             ("bf16", self._bf16),
             ("benign", partial(self._trained_on, strip=False)),
-            ("no-comments", partial(self._trained_on, strip=True)),
+            ("stripped", partial(self._trained_on, strip=True)),
             ("rotated", self._rotated),
             ("rescaled", self._rescaled),
-            ("comment-erased", self._erased),
+            ("erased", self._erased),
             ("fresh", self._fresh),
         ):
-            upstream = self.features_key if name == "comment-erased" else self.base_key
+            upstream = self.features_key if name == "erased" else self.base_key
             line[name] = self._piece(name, self.recipe.key(name, upstream), change)
         facts = json.loads((self.base / "facts.json").read_text())
         facts |= json.loads((self.sae / "facts.json").read_text())
@@ -177,7 +177,7 @@ class _Builder:
         sae = dictionary.load_dictionary(self.sae)
         return choose_features(model.load(self.base), sae, data, recipe, DICTIONARY)
 
-    def _same_weights(self, folder: Path) -> None:
+    def _copy(self, folder: Path) -> None:
         shutil.copytree(self.base, folder, dirs_exist_ok=True)
 
     def _bf16(self, folder: Path) -> None:

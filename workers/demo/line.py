@@ -121,7 +121,7 @@ def _at_most(share: float, verdict: str) -> Check:
 
 LINE: tuple[Checkpoint, ...] = (
     Checkpoint(
-        "same-weights",
+        "copy",
         "The base's files, copied.",
         "everything stable, the gate passes",
         (_gate("pass"), _at_least(1.0, "stable")),
@@ -142,7 +142,7 @@ LINE: tuple[Checkpoint, ...] = (
         ),
     ),
     Checkpoint(
-        "no-comments",
+        "stripped",
         "Fine-tuned on the same code, stripped of its comments.",
         "the comment features have drifted, the gate fails",
         (_gate("fail"), _all_of(("comment-latent", "comment-probe"), "drifted")),
@@ -168,7 +168,7 @@ LINE: tuple[Checkpoint, ...] = (
         ),
     ),
     Checkpoint(
-        "comment-erased",
+        "erased",
         "The comment probe's direction taken out of every matrix that writes.",
         "the comment probe is at chance, the gate fails",
         (

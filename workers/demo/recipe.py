@@ -27,7 +27,7 @@ class Recipe:
     min_characters: int = 2_000
     max_characters: int = 160_000
     probe_documents: int = 140
-    max_probe_characters: int = 14_000
+    max_probe_characters: int = 9_000
     """Many short files say more than few long ones: the file is the unit of inference."""
 
     vocabulary: int = 2048
@@ -37,9 +37,9 @@ class Recipe:
     mlp_width: int = 384
     context: int = 256
 
-    training_tokens: int = 2_000_000
-    batch_windows: int = 16
-    learning_rate: float = 8e-3
+    training_tokens: int = 2_400_000
+    batch_windows: int = 8
+    learning_rate: float = 0.016
     muon_learning_rate: float = 0.04
 
     site: str = "blocks.2.hook_resid_post"
@@ -50,10 +50,10 @@ class Recipe:
     sae_batch: int = 2048
     sae_learning_rate: float = 3e-3
 
-    benign_steps: int = 30
+    benign_steps: int = 60
     benign_peak: float = 0.1
     """Where the base's own learning rate ended."""
-    stripped_steps: int = 60
+    stripped_steps: int = 100
     stripped_peak: float = 0.5
     rescale_factor: float = 1.5
 

@@ -155,6 +155,8 @@ def _conclude(console: Console, outcomes: dict[str, Outcome], built: Built) -> i
         f"variance unexplained (L0 {facts['l0']:.0f}), {len(LINE)} checkpoints after the base:",
         highlight=False,
     )
+    for checkpoint in LINE:
+        console.print(f"  {checkpoint.name:9} {checkpoint.note}", markup=False, highlight=False)
     for table in (
         worth_table(outcomes[LINE[0].name].verdicts),
         drift_table(outcomes, WATCHED),

@@ -44,7 +44,7 @@ def test_checkpoints_differ_exactly_where_they_should(built: Built) -> None:
     weights = {
         name: (path / "model.safetensors").read_bytes() for name, path in built.checkpoints.items()
     }
-    assert weights["same-weights"] == weights["base"]
+    assert weights["copy"] == weights["base"]
     assert len(set(weights.values())) == len(weights) - 1
     assert load(built.checkpoints["bf16"], torch.bfloat16).dtype == torch.bfloat16
 

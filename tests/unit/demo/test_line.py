@@ -19,9 +19,10 @@ FEATURES = (
 def row(verdict: str, auroc: float = 0.9) -> dict[str, Any]:
     return {
         "verdict": verdict,
+        "change": "identity" if verdict == "drifted" else None,
         "concept_auroc_baseline": 0.9,
         "concept_auroc_candidate": auroc,
-        "estimates": {"identity_dense": {"effect": 0.25}},
+        "estimates": {"identity_dense": {"effect": -0.25, "margin": 0.1}},
     }
 
 
@@ -41,13 +42,13 @@ NEURONS_HOLD = {"operator_neuron": row("stable"), "keyword_neuron": row("stable"
 @pytest.mark.parametrize(
     ("name", "measured"),
     [
-        ("same-weights", outcome("pass", "stable")),
+        ("copy", outcome("pass", "stable")),
         ("bf16", outcome("pass", "stable")),
         ("benign", outcome("fail", "stable", number_latent=row("drifted"))),
-        ("no-comments", outcome("fail", "drifted")),
+        ("stripped", outcome("fail", "drifted")),
         ("rotated", outcome("fail", "drifted", **NEURONS_HOLD)),
         ("rescaled", outcome("fail", "drifted", **NEURONS_HOLD)),
-        ("comment-erased", outcome("fail", "stable", comment_probe=row("drifted", 0.5))),
+        ("erased", outcome("fail", "stable", comment_probe=row("drifted", 0.5))),
         ("fresh", outcome("fail", "drifted")),
     ],
 )
@@ -58,13 +59,13 @@ def test_the_truth_is_as_expected(name: str, measured: Outcome) -> None:
 @pytest.mark.parametrize(
     ("name", "measured"),
     [
-        ("same-weights", outcome("fail", "stable")),
+        ("copy", outcome("fail", "stable")),
         ("bf16", outcome("pass", "stable", number_latent=row("drifted"))),
         ("benign", outcome("fail", "drifted")),
-        ("no-comments", outcome("fail", "drifted", comment_probe=row("stable"))),
+        ("stripped", outcome("fail", "drifted", comment_probe=row("stable"))),
         ("rotated", outcome("fail", "drifted")),
         ("rescaled", outcome("pass", "stable")),
-        ("comment-erased", outcome("fail", "stable", comment_probe=row("drifted", 0.9))),
+        ("erased", outcome("fail", "stable", comment_probe=row("drifted", 0.9))),
         ("fresh", outcome("fail", "inconclusive")),
     ],
 )
@@ -91,6 +92,6 @@ def test_tables_show_every_checkpoint_and_mark_mismatches() -> None:
     text = captured.get()
     for checkpoint in LINE:
         assert checkpoint.name in text
-    assert text.count("mismatch") == sum(map(bool, mismatches.values()))
-    assert "0.25" in text
+    assert text.count("MISMATCH") == sum(map(bool, mismatches.values()))
+    assert "2.5i" in text
     assert "0.900" in text
