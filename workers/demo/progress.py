@@ -1,5 +1,6 @@
-"""Progress bars with rate and time left, one line a piece of work."""
+"""Progress bars with rate and time left; where nobody watches, a line for what is done."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -67,11 +68,16 @@ class Steps:
             unit: what is counted; empty shows no rate.
         """
         task = self._progress.add_task(description, total=total, unit=unit)
-        if not self._live:
-            self._console.print(f"{description} …", highlight=False)
+        started, done = time.monotonic(), 0
 
         def advance(units: int) -> None:
+            nonlocal done
+            done += units
             self._progress.advance(task, units)
 
         yield advance
+        if not self._live:
+            seconds = time.monotonic() - started
+            rate = f", {done / seconds:,.0f} {unit}/s" if done and seconds else ""
+            self._console.print(f"{description}: {seconds:.0f} s{rate}", highlight=False)
         self._progress.update(task, total=total or 1, completed=total or 1)
