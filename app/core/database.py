@@ -25,6 +25,11 @@ def make_engine(settings: Settings, *, pool_size: int = 10, application: str) ->
         pool_timeout=10,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT,
+            # A host that vanished without a word is noticed within half a minute, not in hours.
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 25_000,
             "application_name": f"featuredrift-{application}",
             "options": "-c timezone=UTC -c lock_timeout=10s -c statement_timeout=60s",
         },
