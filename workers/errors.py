@@ -16,3 +16,16 @@ class EvaluationError(Exception):
         super().__init__(f"{code}: {detail}")
         self.code = code
         self.detail = detail
+
+
+class SnapshotCorruptError(EvaluationError):
+    """A stored snapshot is damaged. It can be computed again, so nothing is lost with it.
+
+    Args:
+        key: of the snapshot.
+        detail: which file, and what is wrong with it.
+    """
+
+    def __init__(self, key: str, detail: str) -> None:
+        super().__init__("snapshot_corrupt", detail)
+        self.key = key

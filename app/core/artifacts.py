@@ -1,6 +1,7 @@
 """The artifact store: content-addressed files behind fsspec, written whole or not at all."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -106,3 +107,5 @@ class ArtifactStore:
         path = self._path(prefix)
         if self._fs.exists(path):
             self._fs.rm(path, recursive=True)
+        if not self._local:
+            shutil.rmtree(self._cache / prefix, ignore_errors=True)

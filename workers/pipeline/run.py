@@ -14,12 +14,13 @@ from app.core.faults import fault_point
 from app.core.logging import get_logger
 from app.evaluations import ledger, snapshots
 from app.evaluations.ledger import Claim, StaleAttempt
-from workers.errors import EvaluationError
+from workers.errors import EvaluationError, SnapshotCorruptError
 from workers.pipeline.capture import capture
 from workers.pipeline.compare import compare
 from workers.pipeline.context import Context, get_context
 from workers.pipeline.lease import Lease
 from workers.pipeline.plan import plan
+from workers.snapshots import folder
 
 _WORK: dict[str, Callable[[Context, Claim, Lease], None]] = {
     "plan": plan,
@@ -76,10 +77,17 @@ def _attempt(context: Context, claim: Claim, lease: Lease) -> None:
         _WORK[claim.kind](context, claim, lease)
     except StaleAttempt:
         log.info("the shard is no longer ours")
+    except SnapshotCorruptError as error:
+        # Out of the way with it, or every retry would find it complete and fail on it again.
+        context.store.delete_prefix(folder(error.key))
+        _fail(
+            context,
+            claim,
+            error.code,
+            f"{error.detail}; the snapshot was removed, retry the evaluation to capture it again",
+        )
     except EvaluationError as error:
-        log.warning("failed for good", code=error.code, detail=error.detail)
-        permanent = ledger.failure(error.code, error.detail[:_DETAIL_LIMIT])
-        _record(context, lambda session: snapshots.fail_permanently(session, claim, permanent))
+        _fail(context, claim, error.code, error.detail)
     except SoftTimeLimitExceeded:
         limit = context.settings.shard_soft_limit
         _try_again(
@@ -93,6 +101,12 @@ def _attempt(context: Context, claim: Claim, lease: Lease) -> None:
     except Exception as error:
         log.exception("failed, to be tried again")
         _try_again(context, claim, "error", f"{type(error).__name__}: {_line(error)}")
+
+
+def _fail(context: Context, claim: Claim, code: str, detail: str) -> None:
+    log.warning("failed for good", code=code, detail=detail)
+    permanent = ledger.failure(code, detail[:_DETAIL_LIMIT])
+    _record(context, lambda session: snapshots.fail_permanently(session, claim, permanent))
 
 
 def _try_again(context: Context, claim: Claim, code: str, detail: str) -> None:

@@ -9,6 +9,7 @@ from workers.snapshots.format import (
     Manifest,
     Shard,
     ShardContent,
+    folder,
     snapshot_key,
 )
 from workers.snapshots.reader import Positions, SnapshotReader, TokenBlock
@@ -29,6 +30,7 @@ __all__ = [
     "SnapshotReader",
     "TokenBlock",
     "finish",
+    "folder",
     "shard_exists",
     "snapshot_key",
     "write_shard",

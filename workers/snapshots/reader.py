@@ -10,7 +10,7 @@ from scipy.sparse import csr_array, vstack
 
 from app.core.artifacts import ArtifactStore
 from app.core.digests import sha256_file
-from workers.errors import EvaluationError
+from workers.errors import EvaluationError, SnapshotCorruptError
 from workers.snapshots.format import Columns, Float32, Int32, Manifest, UInt8, folder
 from workers.snapshots.tensors import open_tensors
 
@@ -62,16 +62,10 @@ class SnapshotReader:
                 f"snapshot {key[:12]} has no manifest: it was never finished; capture it again",
             ) from None
         except (ValueError, KeyError, TypeError) as error:
-            raise EvaluationError(
-                "snapshot_corrupt",
-                f"{name} is no readable manifest ({error}); delete the snapshot's folder and "
-                "capture it again",
-            ) from error
+            raise SnapshotCorruptError(key, f"{name} is no readable manifest ({error})") from error
         if self.manifest.key != key:
-            raise EvaluationError(
-                "snapshot_corrupt",
-                f"{name} belongs to snapshot {self.manifest.key[:12]}; delete the folder and "
-                "capture it again",
+            raise SnapshotCorruptError(
+                key, f"{name} belongs to snapshot {self.manifest.key[:12]}, not to {key[:12]}"
             )
         self._first = np.cumsum([0, *(shard.tokens for shard in self.manifest.shards)])
 
@@ -176,16 +170,14 @@ class SnapshotReader:
         if position not in self._shards:
             shard = self.manifest.shards[position]
             name = f"{folder(self._key)}/{shard.file}"
-            again = "delete the snapshot's folder and capture it again"
             try:
                 path = self._store.local_path(name)
             except FileNotFoundError:
-                raise EvaluationError("snapshot_corrupt", f"{name} is missing; {again}") from None
+                raise SnapshotCorruptError(self._key, f"{name} is missing") from None
             if sha256_file(path) != shard.sha256:
-                raise EvaluationError(
-                    "snapshot_corrupt",
-                    f"{name} is damaged: its SHA-256 is not the manifest's {shard.sha256[:12]}…; "
-                    f"{again}",
+                raise SnapshotCorruptError(
+                    self._key,
+                    f"{name} is damaged: its SHA-256 is not the manifest's {shard.sha256[:12]}…",
                 )
             self._shards[position] = open_tensors(path)
         return self._shards[position]
