@@ -13,6 +13,7 @@ from celery.signals import setup_logging, worker_process_init
 from app.core.logging import configure_logging, get_logger
 from app.evaluations.broker import make_celery
 from app.settings import get_settings
+from workers.broker_credit import ReclaimCredit
 
 settings = get_settings()
 app = make_celery(settings)
@@ -27,6 +28,8 @@ app.conf.update(
     # Nobody inspects workers through the broker; Postgres knows who does what.
     worker_enable_remote_control=False,
 )
+
+app.steps["consumer"].add(ReclaimCredit)
 
 
 @setup_logging.connect

@@ -76,6 +76,8 @@ def worker(
             *(sys.executable, "-m", "celery", "--app", "workers.celery_app", "worker"),
             *("--pool", "prefork", "--concurrency", str(concurrency), "--hostname", name),
             *("--loglevel", settings.log_level, "--without-gossip", "--without-mingle"),
+            # Nobody listens to them, and while Redis is away they block the parent for minutes.
+            "--without-heartbeat",
         ],
     )
 

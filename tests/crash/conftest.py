@@ -16,6 +16,7 @@ from app.embedded.redis import RedisServer, start_redis
 from app.evaluations.tables import Evaluation
 from app.settings import Settings
 from tests.support.deployment import (
+    Worker,
     World,
     connected,
     dispatching,
@@ -65,6 +66,7 @@ class Stage:
         upgrade(engine)
         engine.dispose()
         self.world: World
+        self.worker: Worker
         self._question: tuple[UUID, UUID, UUID] | None = None
 
     def order(self, point: str, action: str, name: str | None = None) -> Path:
@@ -116,9 +118,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory, servers_dir: Path) -> Iterat
     try:
         with (
             connected(stage.settings) as world,
-            working(stage.settings, log, 2, stage.faults),
+            working(stage.settings, log, 2, stage.faults) as worker,
         ):
-            stage.world = world
+            stage.world, stage.worker = world, worker
             yield stage
     finally:
         stage.close()

@@ -3,6 +3,8 @@
 import shutil
 import time
 
+import psutil
+
 from app.embedded.postgres import start_postgres
 from app.embedded.redis import start_redis
 from tests.crash.conftest import Stage
@@ -17,6 +19,26 @@ def test_redis_restarted_empty(running: Stage, undisturbed: dict) -> None:
     shutil.rmtree(running.servers / "redis")
     running.redis = start_redis(running.servers / "redis")
     assert running.redis.url == running.settings.redis_url
+    assert running.world.wait(evaluation_id).state == "succeeded"
+    assert running.world.numbers(evaluation_id) == undisturbed
+
+
+def test_acknowledgements_that_fail_do_not_count_against_the_workers_for_ever(
+    running: Stage, undisturbed: dict
+) -> None:
+    """Both children end their shards, and Redis dies before their parent can say so."""
+    for _ in range(2):
+        running.order("mid-capture", "sleep 1")
+    evaluation_id = running.ask()
+    wait_for(lambda: len(running.taken("mid-capture")) == 2)
+    parent = psutil.Process(running.worker.process.pid)
+    parent.suspend()
+    wait_for(lambda: all(shard.state != "running" for shard in running.world.shards()))
+    time.sleep(0.5)
+    running.redis.stop()
+    parent.resume()
+    wait_for(lambda: "Couldn't ack" in running.worker.log.read_text())
+    running.redis = start_redis(running.servers / "redis")
     assert running.world.wait(evaluation_id).state == "succeeded"
     assert running.world.numbers(evaluation_id) == undisturbed
 

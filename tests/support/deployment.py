@@ -379,7 +379,7 @@ class Worker:
                     *(sys.executable, "-m", "celery", "--app", "workers.celery_app", "worker"),
                     *("--pool", "prefork", "--concurrency", str(concurrency)),
                     *("--hostname", f"{new_id().hex}@test", "--loglevel", "info"),
-                    *("--without-gossip", "--without-mingle"),
+                    *("--without-gossip", "--without-mingle", "--without-heartbeat"),
                 ],
                 env=fault_environment(settings, faults),
                 stdout=output,
