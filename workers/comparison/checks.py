@@ -1,6 +1,6 @@
 """What must be equal before two snapshots may be compared as drift."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from workers.comparison.pairing import NotComparableError
@@ -42,12 +42,12 @@ def check_comparable(
 
 
 def fvu_gate(
-    baseline: Manifest, policy: Policy, dictionaries: Mapping[str, str]
+    baseline: Manifest, policy: Policy, dictionaries: Mapping[str, Collection[str]]
 ) -> dict[str, Blocked]:
-    """Features whose dictionary does not describe the baseline's activations.
+    """Features one of whose dictionaries does not describe the baseline's activations.
 
     Args:
-        dictionaries: the dictionary of each feature that reads one.
+        dictionaries: the dictionaries of each feature that reads any.
     """
     failed = {}
     for name, health in baseline.health.items():
@@ -58,12 +58,18 @@ def fvu_gate(
                 f"Dictionary {name} leaves {fvu:.3g} of the baseline's variance unexplained, more "
                 f"than {policy.fvu_max:.3g}: its features mean nothing here.",
             )
-    return {f: failed[name] for f, name in dictionaries.items() if name in failed}
+    return {
+        feature: failed[bad[0]]
+        for feature, names in dictionaries.items()
+        if (bad := sorted(failed.keys() & set(names)))
+    }
 
 
-def unmeasured_fvu(baseline: Manifest, dictionaries: Mapping[str, str]) -> tuple[str, ...]:
+def unmeasured_fvu(
+    baseline: Manifest, dictionaries: Mapping[str, Collection[str]]
+) -> tuple[str, ...]:
     """A note on each dictionary in use that the gate could not judge."""
-    read = set(dictionaries.values())
+    read = set().union(*dictionaries.values())
     return tuple(
         f"How much of the variance dictionary {name} explains was not measured, so that nothing "
         "shows whether its features mean something here."

@@ -1,6 +1,6 @@
 """A comparison: two snapshots in, a verdict on every feature out."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +49,7 @@ def compare_snapshots(
     policy: Policy,
     *,
     concepts: Mapping[str, str] | None = None,
-    dictionaries: Mapping[str, str] | None = None,
+    dictionaries: Mapping[str, Collection[str]] | None = None,
     blocked: Mapping[str, Blocked] | None = None,
     numerics_may_differ: bool = False,
     memory_bytes: int = MEMORY_BYTES,
@@ -61,7 +61,7 @@ def compare_snapshots(
     Args:
         documents: clusters, labels, and texts where the tokenizers differ.
         concepts: the concept of each feature that has one.
-        dictionaries: the dictionary of each feature that reads one, for the FVU gate.
+        dictionaries: the dictionaries of each feature that reads any, for the FVU gate.
         blocked: verdicts that a control has already given.
         numerics_may_differ: for a numerics control.
         memory_bytes: bound of the sums held at once; a smaller one costs more passes.

@@ -1,6 +1,7 @@
 """Composites: weighted sums, maxima and minima of other features, across sites and layers."""
 
 from collections.abc import Callable, Mapping
+from graphlib import TopologicalSorter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,21 +14,13 @@ def evaluation_order(features: Mapping[str, Feature]) -> list[Composite]:
 
     The definitions have been checked: every component exists and none depends on itself.
     """
-    order: list[Composite] = []
-    done: set[str] = set()
-
-    def visit(name: str) -> None:
-        feature = features[name]
-        if name in done or not isinstance(feature, Composite):
-            return
-        done.add(name)
-        for component in feature.components:
-            visit(component.feature)
-        order.append(feature)
-
-    for name in features:
-        visit(name)
-    return order
+    parts = {
+        name: [component.feature for component in feature.components]
+        for name, feature in features.items()
+        if isinstance(feature, Composite)
+    }
+    found = (features[name] for name in TopologicalSorter(parts).static_order())
+    return [feature for feature in found if isinstance(feature, Composite)]
 
 
 def is_sparse(composite: Composite, sparse: Callable[[str], bool]) -> bool:

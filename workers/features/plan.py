@@ -73,13 +73,18 @@ class FeaturePlan:
             elif not isinstance(feature, Composite):
                 sites.append(feature.site)
 
-        def sparse(name: str) -> bool:
-            feature = by_name[name]
-            if isinstance(feature, SaeLatent):
-                return used[feature.dictionary].architecture not in SIGNED
-            return isinstance(feature, Composite) and composites.is_sparse(feature, sparse)
-
-        stored = [name for name, f in by_name.items() if isinstance(f, SaeLatent) or sparse(name)]
+        sparse = {
+            name: used[feature.dictionary].architecture not in SIGNED
+            for name, feature in by_name.items()
+            if isinstance(feature, SaeLatent)
+        }
+        for composite in composites.evaluation_order(by_name):
+            sparse[composite.name] = composites.is_sparse(
+                composite, lambda name: sparse.get(name, False)
+            )
+        stored = [
+            name for name, f in by_name.items() if isinstance(f, SaeLatent) or sparse.get(name)
+        ]
         columns = Columns(
             sparse=tuple(Column(name, by_name[name].threshold) for name in stored),
             dense=tuple(

@@ -155,7 +155,7 @@ def _results(
                 labels,
                 _policy(case.evaluation.policy),
                 concepts=case.target.concepts,
-                dictionaries=case.target.dictionary_of(names),
+                dictionaries=case.target.dictionaries_of(names),
                 blocked=blocked,
             )
             lease.check()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from typing import Any
 from uuid import UUID
 
@@ -74,26 +75,29 @@ class Target:
         """The concept of each feature that claims one."""
         return {f.name: f.concept for f in self.features if f.concept is not None}
 
-    def dictionary_of(self, names: Sequence[str]) -> dict[str, str]:
-        """The dictionary of each feature that reads one; of a composite, that of its first latent.
+    def dictionaries_of(self, names: Sequence[str]) -> dict[str, frozenset[str]]:
+        """The dictionaries that each feature reads, its components' included; none is left out.
 
         Args:
             names: all features of the comparison, for a whole dictionary.
         """
         if self.whole is not None:
-            return dict.fromkeys(names, self.whole.name)
+            return dict.fromkeys(names, frozenset({self.whole.name}))
         by_name = {feature.name: feature.definition for feature in self.features}
-
-        def find(name: str) -> str | None:
-            definition = by_name[name]
-            if isinstance(definition, SaeLatent):
-                return definition.dictionary
-            if isinstance(definition, Composite):
-                found = (find(component.feature) for component in definition.components)
-                return next((dictionary for dictionary in found if dictionary), None)
-            return None
-
-        return {name: found for name in by_name if (found := find(name)) is not None}
+        parts = {
+            name: [component.feature for component in definition.components]
+            for name, definition in by_name.items()
+            if isinstance(definition, Composite)
+        }
+        found: dict[str, frozenset[str]] = {}
+        for name, definition in by_name.items():
+            if not isinstance(definition, Composite):
+                read = {definition.dictionary} if isinstance(definition, SaeLatent) else ()
+                found[name] = frozenset(read)
+        for name in TopologicalSorter(parts).static_order():
+            if name in parts:
+                found[name] = frozenset().union(*(found[part] for part in parts[name]))
+        return {name: read for name, read in found.items() if read}
 
 
 def feature_plan(target: Target, sources: Mapping[str, DictionarySource]) -> FeaturePlan:

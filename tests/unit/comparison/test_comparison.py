@@ -245,7 +245,7 @@ def test_labels_that_cannot_tell_are_noted(
 
 def test_a_dictionary_whose_variance_was_not_measured_is_noted(bench: Bench) -> None:
     a, b = bench.snapshot("a", fvu=None), bench.snapshot("b", fvu=None)
-    result = compare_snapshots(a, b, bench.corpus, Policy(), dictionaries={"latent-0": "sae"})
+    result = compare_snapshots(a, b, bench.corpus, Policy(), dictionaries={"latent-0": ["sae"]})
     assert any("dictionary sae explains was not measured" in note for note in result.notes)
 
 
@@ -337,12 +337,14 @@ def test_a_dictionary_that_fails_its_gate_makes_only_its_features_invalid(bench:
         bench.snapshot("b", fvu=0.1),
         bench.corpus,
         Policy(),
-        dictionaries={"latent-0": "sae"},
+        dictionaries={"latent-0": ["sae"], "probe-0": ["another", "sae"], "probe-1": ["another"]},
         blocked={"latent-1": Blocked("untrusted", "A control failed.")},
     )
     row = result.verdicts.by_name("latent-0")
     assert row.verdict == "invalid"
     assert "leaves 0.8 of the baseline's variance" in row.reason
+    assert result.verdicts.by_name("probe-0").verdict == "invalid"
+    assert result.verdicts.by_name("probe-1").verdict == "stable"
     assert result.verdicts.by_name("latent-1").verdict == "untrusted"
     assert result.verdicts.by_name("latent-2").verdict == "stable"
 
