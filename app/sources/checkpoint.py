@@ -117,7 +117,9 @@ def _weights(path: Path) -> tuple[Path, ...]:
                 f"its weights are pickles ({', '.join(pickles[:5])}), which can run code when "
                 "loaded; save them with save_pretrained(safe_serialization=True)",
             )
-        raise _bad(path, "weights_missing", "it has no .safetensors file")
+        raise _bad(
+            path, "weights_missing", "it has no .safetensors file; model.save_pretrained writes one"
+        )
     index = path / "model.safetensors.index.json"
     if index.is_file():
         listed = _read_config(index).get("weight_map")

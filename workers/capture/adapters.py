@@ -1,6 +1,6 @@
 """PEFT adapters: merged into their base, every adapter weight accounted for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
@@ -37,10 +37,11 @@ def merge_adapter(
             "adapter_invalid", f"{resolved.path / 'adapter_config.json'}: {error}"
         ) from error
     config.inference_mode = True
-    under = _read_base(base, numerics, read_weights, config.task_type)
+    state = load_file(str(resolved.weights[0]))
+    causal = config.task_type == "CAUSAL_LM" or _names_a_causal_model(state, base)
+    under = _read_base(base, numerics, read_weights, causal=causal)
     try:
         adapted: Any = get_peft_model(under, config)
-        state = load_file(str(resolved.weights[0]))
         outcome: Any = set_peft_model_state_dict(adapted, state)
     except (ValueError, RuntimeError) as error:
         raise EvaluationError(
@@ -67,10 +68,25 @@ def merge_adapter(
     return _without_head(merged)
 
 
+def _names_a_causal_model(state: Mapping[str, object], base: ResolvedCheckpoint) -> bool:
+    """Whether the weights' names carry the prefix that a causal model puts before its body.
+
+    PEFT writes no task type unless it is told one, and `base_model.model.model.layers…` (Llama
+    under its head) against `base_model.model.layers…` (the body alone) is all there is to go by.
+    """
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
+
+    config = AutoConfig.from_pretrained(str(base.path), local_files_only=True)
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        return False
+    prefix = getattr(MODEL_FOR_CAUSAL_LM_MAPPING[type(config)], "base_model_prefix", "")
+    return bool(prefix) and any(key.startswith(f"base_model.model.{prefix}.") for key in state)
+
+
 def _read_base(
-    base: ResolvedCheckpoint, numerics: Numerics, read_weights: ReadWeights, task: str | None
+    base: ResolvedCheckpoint, numerics: Numerics, read_weights: ReadWeights, *, causal: bool
 ) -> nn.Module:
-    if task == "CAUSAL_LM":
+    if causal:
         from transformers import AutoModelForCausalLM
 
         return read_weights(base, numerics, AutoModelForCausalLM)

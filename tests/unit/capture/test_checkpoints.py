@@ -272,11 +272,12 @@ def test_a_checkpoint_deleted_after_it_was_resolved_is_named(
     assert failure.value.code == "source_missing"
 
 
-def test_an_adapter_is_merged_into_its_base(folder: Path, resolve: Resolve) -> None:
+@pytest.mark.parametrize("task", ["CAUSAL_LM", None])
+def test_an_adapter_is_merged_into_its_base(
+    folder: Path, resolve: Resolve, task: str | None
+) -> None:
     base = random_model("llama")
-    config = LoraConfig(
-        r=4, target_modules=["q_proj", "down_proj"], task_type="CAUSAL_LM", lora_alpha=8
-    )
+    config = LoraConfig(r=4, target_modules=["q_proj", "down_proj"], task_type=task, lora_alpha=8)
     adapted = get_peft_model(base, config)
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():
