@@ -39,8 +39,8 @@ class Recipe:
 
     training_tokens: int = 2_400_000
     batch_windows: int = 8
-    learning_rate: float = 0.016
-    muon_learning_rate: float = 0.04
+    learning_rate: float = 0.006
+    muon_learning_rate: float = 0.015
 
     site: str = "blocks.2.hook_resid_post"
     latents: int = 1024
@@ -54,7 +54,7 @@ class Recipe:
     benign_peak: float = 0.1
     """Where the base's own learning rate ended."""
     stripped_steps: int = 100
-    stripped_peak: float = 0.5
+    stripped_peak: float = 1.0
     rescale_factor: float = 1.5
 
     selection_documents: int = 60
