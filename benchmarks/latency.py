@@ -43,7 +43,7 @@ def main() -> int:
             rows = [_measure(client, database, c, c.name) for c in candidates]
             database.dispose()
     overheads = [total - compute for total, compute in rows]
-    print(describe("fastapi", "celery", "sqlalchemy"))
+    print(describe())
     print("POST to gate, seconds: total / compute in workers / overhead")
     for total, compute in rows:
         print(f"  {total:6.3f} / {compute:6.3f} / {total - compute:6.3f}")
