@@ -1,6 +1,7 @@
 """Children are kept alive, ended whole, and never forgotten: shown with small real processes."""
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -186,8 +187,10 @@ def test_the_watchdog_is_replaced_when_it_dies(supervisor: Supervisor, tmp_path:
     def watchdogs() -> set[int]:
         return {
             process.pid
-            for process in psutil.Process().children()
-            if "app.embedded.watchdog" in " ".join(process.cmdline())
+            # Unlike Process.cmdline, this gives None for one that was killed a moment ago.
+            for process in psutil.process_iter(["ppid", "cmdline"])
+            if process.info["ppid"] == os.getpid()
+            and "app.embedded.watchdog" in " ".join(process.info["cmdline"] or ())
         }
 
     (first,) = watchdogs()

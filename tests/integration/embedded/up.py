@@ -48,7 +48,7 @@ class Up:
     def child(self, name: str) -> psutil.Process:
         """The child that does one job."""
         for found in self.family():
-            line = " ".join(found.cmdline())
+            line = " ".join(found.as_dict(["cmdline"])["cmdline"] or ())
             if name in {"postgres", "redis"}:
                 fits = found.ppid() == self.process.pid and f"/{name}" in line.split(" -")[0]
             elif name == "worker":
