@@ -1,7 +1,5 @@
 """Bring a checkpoint or dictionary here: from a folder, an object store, or a pinned hub commit."""
 
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -12,6 +10,7 @@ from app.core.errors import InvalidInputError
 from app.sources.checkpoint import PICKLE_SUFFIXES
 from app.sources.locations import Place, local_directory, place_of
 from workers.errors import EvaluationError
+from workers.folders import fill_folder
 
 # Only what loading reads: no pickle, no code.
 _FETCHED_SUFFIXES = (".json", ".safetensors", ".txt", ".model", ".jinja")
@@ -79,20 +78,12 @@ def _fetch_remote(source: str, cache: Path) -> Path:
     folder = cache.resolve() / "remote" / sha256_json([source, stamps])
     if folder.is_dir():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
-    try:
+
+    def fetch(partial: Path) -> None:
         for name, entry in wanted:
             filesystem.get_file(entry["name"], str(partial / name))
-        try:
-            partial.rename(folder)
-        except OSError:
-            # Another worker fetched the same listing in the meantime; its copy is as good.
-            if not folder.is_dir():
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return folder
+
+    return fill_folder(folder, fetch)
 
 
 def _stamp(entry: dict[str, Any]) -> str:

@@ -1,7 +1,5 @@
 """Dictionaries: SAEs and transcoders in SAELens format, found, checked and opened lazily."""
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +11,7 @@ from app.core.digests import sha256_json
 from app.sources.dictionary import CONFIG_FILE, WEIGHTS_FILE, inspect_dictionary_source
 from workers.capture.sources import as_evaluation_error, locate
 from workers.errors import EvaluationError
+from workers.folders import fill_folder
 
 # SAELens encoders in which a latent's value depends on its own column alone.
 RELU = frozenset({"standard", "transcoder", "skip_transcoder"})
@@ -190,15 +189,4 @@ def _fetch_release(release: str, sae_id: str, cache: Path, allow_hub: bool) -> P
         raise EvaluationError(
             "source_missing", f"dictionary {release}/{sae_id}: {error}"
         ) from error
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
-    try:
-        sae.save_model(partial)
-        try:
-            partial.rename(folder)
-        except OSError:
-            if not folder.is_dir():
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return folder
+    return fill_folder(folder, sae.save_model)
