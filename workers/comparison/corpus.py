@@ -23,11 +23,13 @@ class CorpusLabels:
             that the corpus gives it (paraphrases of one text, files of one project).
         labels: by concept, for each document the character spans that carry it.
         texts: by document; needed only where the tokenizers of two snapshots differ.
+        variants: document, a variant of it, and the perturbation that made the variant.
     """
 
     groups: Int64
     labels: Mapping[str, Sequence[Spans]] = field(default_factory=dict)
     texts: Sequence[str] | None = None
+    variants: Sequence[tuple[int, int, str]] = ()
 
     def __post_init__(self) -> None:
         documents = len(self.groups)

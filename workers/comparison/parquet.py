@@ -46,11 +46,9 @@ def write_parquet(verdicts: VerdictTable) -> bytes:
         for name in ("effect", "lower", "upper", "se", "df", "margin", "p_drifted", "p_stable"):
             values = getattr(found, name)
             columns[f"{estimand}_{name}"] = _numbers(np.where(known, values, np.nan))
-        sources = [
-            ("noise_floor" if raised else "policy") if there else None
-            for raised, there in zip(found.from_floor, known, strict=True)
-        ]
-        columns[f"{estimand}_margin_source"] = pa.array(sources, pa.string())
+        columns[f"{estimand}_margin_source"] = pa.array(
+            found.margin_source, pa.string(), mask=~known
+        )
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns), buffer, compression="zstd")
     return buffer.getvalue()

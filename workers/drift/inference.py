@@ -31,8 +31,12 @@ class Inference:
     """Standard error in the effect's units."""
     df: Array
     margin: Array
-    from_floor: NDArray[np.bool_]
-    """Whether the noise floor set the margin."""
+    margin_source: NDArray[np.object_]
+    """Strings: what set the margin, as `Policy.margins` says it."""
+    point: Array
+    """The estimate on the scale where its distribution is closest to normal."""
+    point_se: Array
+    """Standard error of `point`; 0 where both sides are identical."""
     p_drifted: Array
     """Of the null hypothesis that the effect lies within the margin; 1 where nothing is known."""
     p_stable: Array
@@ -55,7 +59,7 @@ def infer(
         estimates: of all features of the comparison that the estimand applies to.
         stratum: [features] from `firing_stratum`.
     """
-    margin, from_floor = policy.margins(estimand, stratum)
+    margin, margin_source = policy.margins(estimand, stratum)
     same = estimates.identical
     known = np.isfinite(estimates.point) & np.isfinite(estimates.variance) & ~same
     # Features that cannot be told, or are the same bit for bit, say nothing about others.
@@ -67,9 +71,9 @@ def infer(
     point = np.where(known, estimates.point, 0.0)
 
     reach = stats.t.ppf(1 - policy.alpha / 2, df) * se
-    lower, upper = _effect(estimand, point - reach), _effect(estimand, point + reach)
+    lower, upper = to_effect(estimand, point - reach), to_effect(estimand, point + reach)
     lower = np.where(estimates.at_bound, 0.0, lower)
-    high = _working(estimand, margin)
+    high = to_working(estimand, margin)
     low = np.full_like(high, -np.inf) if estimand in ONE_SIDED else -high
     p_drifted = stats.t.sf(_ratio(np.maximum(point - high, low - point), se), df)
     p_stable = stats.t.sf(_ratio(np.minimum(high - point, point - low), se), df)
@@ -83,7 +87,9 @@ def infer(
         se=np.where(same, 0.0, se * _slope(estimand, point)) + nan,
         df=df,
         margin=margin,
-        from_floor=from_floor,
+        margin_source=margin_source,
+        point=np.where(same, to_working(estimand, np.zeros_like(point)), point) + nan,
+        point_se=np.where(same, 0.0, se) + nan,
         p_drifted=np.where(same | missing, 1.0, p_drifted),
         p_stable=np.where(same, 0.0, np.where(missing, 1.0, p_stable)),
     )
@@ -95,7 +101,7 @@ def _ratio(difference: Array, se: Array) -> Array:
         return np.where(difference == 0, 0.0, difference / se)
 
 
-def _effect(estimand: Estimand, point: Array) -> Array:
+def to_effect(estimand: Estimand, point: Array) -> Array:
     """From the working scale to the effect's units."""
     if estimand == "identity_sparse":
         return np.exp(-np.logaddexp(0, -point))
@@ -104,7 +110,7 @@ def _effect(estimand: Estimand, point: Array) -> Array:
     return point
 
 
-def _working(estimand: Estimand, effect: Array) -> Array:
+def to_working(estimand: Estimand, effect: Array) -> Array:
     """From the effect's units to the working scale."""
     with np.errstate(divide="ignore", invalid="ignore"):
         if estimand == "identity_sparse":
@@ -118,7 +124,7 @@ def _working(estimand: Estimand, effect: Array) -> Array:
 def _slope(estimand: Estimand, point: Array) -> Array:
     """Derivative of the effect by the working scale, for the delta method."""
     if estimand == "identity_sparse":
-        share = _effect(estimand, point)
+        share = to_effect(estimand, point)
         return share * (1 - share)
     if estimand == "identity_dense":
         return 1 - np.tanh(point) ** 2

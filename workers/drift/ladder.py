@@ -113,7 +113,7 @@ def judge(
 def _spread(found: Inference, where: NDArray[np.intp], features: int) -> Inference:
     """From the features an estimand applies to, to all of them."""
 
-    def spread(values: NDArray, missing: float | bool) -> NDArray:
+    def spread(values: NDArray, missing: float | str) -> NDArray:
         result = np.full(features, missing, dtype=values.dtype)
         result[where] = values
         return result
@@ -122,9 +122,9 @@ def _spread(found: Inference, where: NDArray[np.intp], features: int) -> Inferen
         found,
         **{
             name: spread(getattr(found, name), np.nan)
-            for name in ("effect", "lower", "upper", "se", "df", "margin")
+            for name in ("effect", "lower", "upper", "se", "df", "margin", "point", "point_se")
         },
-        from_floor=spread(found.from_floor, False),
+        margin_source=spread(found.margin_source, ""),
         p_drifted=spread(found.p_drifted, 1.0),
         p_stable=spread(found.p_stable, 1.0),
     )
@@ -141,9 +141,10 @@ def _matrices(
         column, known = ESTIMANDS.index(estimand), found.known
         p[known, column] = found.p_drifted[known]
         excess[known, column] = np.abs(found.effect / found.margin)[known]
-        # What applies but cannot be told cannot be called stable; a concept may lack labels.
+        # What applies but cannot be told cannot be called stable; a concept may lack labels, and
+        # a corpus variants on which the feature is active.
         applies = known.copy()
-        if estimand != "concept":
+        if estimand not in ("concept", "robustness"):
             applies[estimates[estimand][0]] = True
         stable_p[applies, column] = found.p_stable[applies]
     return p, stable_p, excess

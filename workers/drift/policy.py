@@ -9,13 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 Estimand = Literal[
-    "rate", "magnitude", "identity_sparse", "shift", "scale", "identity_dense", "concept"
+    "rate",
+    "magnitude",
+    "identity_sparse",
+    "shift",
+    "scale",
+    "identity_dense",
+    "concept",
+    "robustness",
 ]
 SPARSE_ESTIMANDS: tuple[Estimand, ...] = ("rate", "magnitude", "identity_sparse")
 DENSE_ESTIMANDS: tuple[Estimand, ...] = ("shift", "scale", "identity_dense")
-ESTIMANDS: tuple[Estimand, ...] = (*SPARSE_ESTIMANDS, *DENSE_ESTIMANDS, "concept")
-
-MarginSource = Literal["policy", "noise_floor"]
+ESTIMANDS: tuple[Estimand, ...] = (
+    *SPARSE_ESTIMANDS,
+    *DENSE_ESTIMANDS,
+    "concept",
+    "robustness",
+)
+IDENTITY: tuple[Estimand, Estimand] = ("identity_sparse", "identity_dense")
 
 RATE_EDGES = (1e-4, 10**-3.5, 1e-3, 10**-2.5, 1e-2, 10**-1.5, 1e-1)
 """Firing rates that separate the strata; half a decade each, open at both ends."""
@@ -66,6 +77,8 @@ class Policy:
     """1 − Lin's concordance correlation coefficient."""
     concept: float = 0.02
     """|difference of AUROC|."""
+    robustness: float = 0.1
+    """|difference of the concordance between documents and their variants|."""
     q: float = 0.05
     """False discovery rate, for `drifted` and for `stable` separately."""
     alpha: float = 0.05
@@ -81,7 +94,7 @@ class Policy:
         for name in ESTIMANDS:
             if not getattr(self, name) > 0:
                 raise ValueError(f"margin {name} is {getattr(self, name)}; it must be above 0")
-        for share in ("identity_sparse", "identity_dense", "concept", "q", "alpha"):
+        for share in ("identity_sparse", "identity_dense", "concept", "robustness", "q", "alpha"):
             if not 0 < getattr(self, share) < 1:
                 raise ValueError(f"{share} is {getattr(self, share)}; it must lie between 0 and 1")
         if self.min_active_documents < 2:
@@ -92,17 +105,14 @@ class Policy:
 
     def margins(
         self, estimand: Estimand, stratum: NDArray[np.intp]
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """The margin of each feature, and whether the noise floor set it.
+    ) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
+        """The margin of each feature, and what set it: "policy" or "noise_floor:<source>".
 
         Args:
             stratum: [features] from `firing_stratum`.
         """
         own = float(getattr(self, estimand))
-        floors = np.array(
-            [
-                self.noise_floor[estimand, s].value if (estimand, s) in self.noise_floor else 0.0
-                for s in range(DENSE_STRATUM + 1)
-            ]
-        )[stratum]
-        return np.maximum(own, floors), floors > own
+        floors = [self.noise_floor.get((estimand, s)) for s in range(DENSE_STRATUM + 1)]
+        raised = [f"noise_floor:{f.source}" if f and f.value > own else "policy" for f in floors]
+        values = np.array([max(own, f.value) if f else own for f in floors])
+        return values[stratum], np.array(raised, object)[stratum]

@@ -74,6 +74,11 @@ def describe(estimand: Estimand, e: Estimate, confidence: float) -> str:
         return f"1 − concordance with the baseline is {e.effect:.3g} {numbers}"
     if estimand == "shift":
         return f"mean moved by {e.effect:+.3g} baseline standard deviations {numbers}"
+    if estimand == "robustness":
+        return (
+            f"agreement between documents and their variants changed by {-e.effect:+.3g} "
+            f"({level} {-e.upper:.3g} to {-e.lower:.3g}; margin {e.margin:.3g})"
+        )
     return f"AUROC on its concept changed by {e.effect:+.3g} {numbers}"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from workers.drift.policy import Estimand, MarginSource
+from workers.drift.policy import Estimand
 
 Verdict = Literal["stable", "drifted", "inconclusive", "insufficient", "untrusted", "invalid"]
 VERDICTS: tuple[Verdict, ...] = (
@@ -28,6 +28,8 @@ CHANGE_OF: Mapping[Estimand, Change] = {
     "identity_dense": "identity",
     # A feature that separates its concept less well is no longer the same feature.
     "concept": "identity",
+    # It fires, but on the wording rather than on what the wording says.
+    "robustness": "identity",
 }
 
 
@@ -41,7 +43,8 @@ class Estimate:
     se: float
     df: float
     margin: float
-    margin_source: MarginSource
+    margin_source: str
+    """"policy", or "noise_floor:<source>" with the null update that raised it."""
     p_drifted: float
     p_stable: float
 
@@ -63,7 +66,7 @@ class FeatureVerdict:
     lower: float | None
     upper: float | None
     margin: float | None
-    margin_source: MarginSource | None
+    margin_source: str | None
     p_drifted: float | None
     """Over all estimands (Holm); of a dead or born feature the exact sign test's."""
     p_stable: float | None

@@ -196,7 +196,7 @@ def _estimate(found: Inference, i: int) -> Estimate:
         se=float(found.se[i]),
         df=float(found.df[i]),
         margin=float(found.margin[i]),
-        margin_source="noise_floor" if found.from_floor[i] else "policy",
+        margin_source=str(found.margin_source[i]),
         p_drifted=float(found.p_drifted[i]),
         p_stable=float(found.p_stable[i]),
     )

@@ -192,7 +192,7 @@ def test_the_noise_floor_raises_a_margin_and_says_so(latents: np.ndarray) -> Non
     assert before[7].verdict == "drifted"
     assert after[7].verdict == "stable"
     assert after[7].estimates["identity_sparse"].margin == 0.5
-    assert after[7].estimates["identity_sparse"].margin_source == "noise_floor"
+    assert after[7].estimates["identity_sparse"].margin_source == "noise_floor:benign updates"
     assert after[7].estimates["magnitude"].margin_source == "policy"
 
 
