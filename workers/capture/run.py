@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 from torch import Tensor
 
+from workers.capture.activations import ActivationKeeper
 from workers.capture.batches import BatchPlan
 from workers.capture.forward import SiteReader
 from workers.capture.loading import LoadedModel
@@ -18,7 +19,7 @@ from workers.capture.tokenization import TokenizedCorpus
 from workers.errors import EvaluationError
 from workers.features.health import HealthMeter, HealthSums, sample_tokens
 from workers.features.plan import FeaturePlan, FeatureValues
-from workers.snapshots.format import OUTLIER, SPECIAL, ShardContent
+from workers.snapshots.format import OUTLIER, SPECIAL, ActivationContent, ShardContent
 
 OUTLIER_FACTOR = 10.0
 """A token is an outlier where its norm exceeds this many medians of its own sequence. Attention
@@ -35,6 +36,8 @@ class Capture:
     content: ShardContent
     health: Mapping[str, HealthSums]
     """By dictionary."""
+    activations: ActivationContent | None = None
+    """Raw activations of some documents, where any were asked for."""
 
     def health_tensors(self) -> dict[str, NDArray]:
         """The health sums as tensors for the shard's file."""
@@ -53,11 +56,16 @@ def capture_batches(
     stop_batch: int,
     features: FeaturePlan,
     on_batch: OnBatch | None = None,
+    *,
+    activation_documents: NDArray[np.bool_] | None = None,
 ) -> Capture:
     """Read the plan's sites and evaluate its features over batches [first_batch, stop_batch).
 
     The numbers depend on the corpus, the plan and the checkpoint, not on which other batches are
     in the same call.
+
+    Args:
+        activation_documents: [documents] whose raw activations are kept (`sample_documents`).
 
     Raises:
         EvaluationError: a site or feature does not fit the checkpoint, or an activation is NaN or
@@ -74,6 +82,11 @@ def capture_batches(
         name: HealthMeter(source, model.device, reader.widths.get(str(source.output_site)))
         for name, source in features.dictionaries.items()
     }
+    keeper = None
+    if activation_documents is not None:
+        if len(activation_documents) != tokens.documents:
+            raise ValueError(f"{len(activation_documents)=} for {tokens.documents} documents")
+        keeper = ActivationKeeper(reader.widths, model.device)
     batches: list[tuple[_Batch, FeatureValues, NDArray[np.uint8]]] = []
     with torch.inference_mode():
         for batch in range(first_batch, stop_batch):
@@ -82,6 +95,8 @@ def capture_batches(
             norms = _norms(activations, rows, owner)
             outliers = {site: _outliers(norm, rows, tokens) for site, norm in norms.items()}
             values = evaluator.evaluate(activations, rows.lengths)
+            if keeper is not None and activation_documents is not None:
+                keeper.add(activations, activation_documents[owner[rows.tokens]])
             special = tokens.special[rows.tokens]
             for name, meter in meters.items():
                 outlier = outliers[meter.source.site]
@@ -99,7 +114,11 @@ def capture_batches(
             batches.append((rows, values, flags.astype(np.uint8)))
             if on_batch is not None:
                 on_batch(batch + 1 - first_batch, stop_batch - first_batch)
-    return Capture(_content(tokens, owner, batches), {n: m.sums for n, m in meters.items()})
+    return Capture(
+        _content(tokens, owner, batches),
+        {name: meter.sums for name, meter in meters.items()},
+        keeper.content() if keeper is not None else None,
+    )
 
 
 @dataclass(frozen=True)

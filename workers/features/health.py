@@ -115,7 +115,7 @@ def sample_tokens(documents: NDArray[np.int32], special: NDArray[np.bool_]) -> N
     starts = np.flatnonzero(np.diff(documents, prepend=-1))
     position = np.arange(len(documents)) - np.repeat(starts, np.diff([*starts, len(documents)]))
     key = (documents.astype(np.uint64) << np.uint64(32)) | position.astype(np.uint64)
-    mixed = _splitmix(key)
+    mixed = splitmix(key)
     mixed[special] = np.iinfo(np.uint64).max
     available = int((~special).sum())
     count = min(available, SAMPLE_MAX, max(SAMPLE_MIN, available // SAMPLE_SHARE))
@@ -124,7 +124,7 @@ def sample_tokens(documents: NDArray[np.int32], special: NDArray[np.bool_]) -> N
     return chosen
 
 
-def _splitmix(key: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def splitmix(key: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """The finaliser of SplitMix64 (Steele, Lea and Flood 2014): nearby keys, unrelated hashes."""
     with np.errstate(over="ignore"):
         z = key + np.uint64(0x9E3779B97F4A7C15)

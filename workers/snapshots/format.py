@@ -1,5 +1,6 @@
 """The names and types of the artifact that `docs/snapshot-format.md` describes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,6 +18,9 @@ OUTLIER = np.uint8(2)
 
 EXTRA_PREFIX = "health."
 """Tensors under this prefix are sums for the health figures, not features."""
+
+ACTIVATION_PREFIX = "x."
+"""Before a site's name, in a file of raw activations."""
 
 Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
@@ -79,6 +83,54 @@ class ShardContent:
 
 
 @dataclass(frozen=True)
+class ActivationContent:
+    """Raw activations of some tokens of one shard, at every site that is read."""
+
+    rows: Int64
+    """[n] positions among the shard's tokens, ascending."""
+    x: Mapping[str, Float32]
+    """By site [n, width]."""
+
+
+@dataclass(frozen=True)
+class ActivationSample:
+    """Raw activations of some tokens of a snapshot, at one site."""
+
+    rows: Int64
+    """[n] positions among the snapshot's tokens, ascending."""
+    x: Float32
+    """[n, width]"""
+
+
+@dataclass(frozen=True)
+class ActivationFile:
+    """The raw activations that stand beside one shard, as the manifest lists them."""
+
+    file: str
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Activations:
+    """What the manifest says of raw activations."""
+
+    sites: Mapping[str, int]
+    """The width of each site."""
+    files: tuple[ActivationFile, ...]
+    """One for each shard, in their order."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The manifest's `activations`."""
+        return {"sites": dict(self.sites), "files": [vars(file) for file in self.files]}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Activations":
+        """Read the manifest's `activations`."""
+        return cls(dict(value["sites"]), tuple(ActivationFile(**file) for file in value["files"]))
+
+
+@dataclass(frozen=True)
 class Shard:
     """One shard as the manifest lists it."""
 
@@ -103,10 +155,11 @@ class Manifest:
     outlier_tokens: int
     split_documents: int
     health: dict[str, dict[str, Any]] = field(default_factory=dict)
+    activations: Activations | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as plain JSON values; its canonical JSON is the stored file."""
-        return {
+        value = {
             "format": FORMAT,
             "key": self.key,
             "inputs": self.inputs,
@@ -119,6 +172,9 @@ class Manifest:
             "split_documents": self.split_documents,
             "health": self.health,
         }
+        if self.activations is not None:
+            value["activations"] = self.activations.to_json()
+        return value
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Manifest":
@@ -140,6 +196,9 @@ class Manifest:
             outlier_tokens=value["outlier_tokens"],
             split_documents=value["split_documents"],
             health=value["health"],
+            activations=(
+                Activations.from_json(value["activations"]) if "activations" in value else None
+            ),
         )
 
 
@@ -156,3 +215,8 @@ def folder(key: str) -> str:
 def shard_file(position: int) -> str:
     """The file name of a shard."""
     return f"shard-{position:05d}.safetensors"
+
+
+def activation_file(position: int) -> str:
+    """The file name of the raw activations beside a shard."""
+    return f"activations-{position:05d}.safetensors"

@@ -1,6 +1,7 @@
 """Reading a finished snapshot: ranges of tokens, across shard boundaries, from mapped files."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,17 @@ from scipy.sparse import csr_array, vstack
 from app.core.artifacts import ArtifactStore
 from app.core.digests import sha256_file
 from workers.errors import EvaluationError, SnapshotCorruptError
-from workers.snapshots.format import Columns, Float32, Int32, Manifest, UInt8, folder
+from workers.snapshots.format import (
+    ACTIVATION_PREFIX,
+    ActivationSample,
+    Columns,
+    Float32,
+    Int32,
+    Int64,
+    Manifest,
+    UInt8,
+    folder,
+)
 from workers.snapshots.tensors import open_tensors
 
 
@@ -52,7 +63,7 @@ class SnapshotReader:
     def __init__(self, store: ArtifactStore, key: str) -> None:
         self._store = store
         self._key = key
-        self._shards: dict[int, dict[str, NDArray[Any]]] = {}
+        self._files: dict[str, dict[str, NDArray[Any]]] = {}
         name = f"{folder(key)}/manifest.json"
         try:
             self.manifest = Manifest.from_json(json.loads(store.read_bytes(name)))
@@ -129,6 +140,45 @@ class SnapshotReader:
             gather("flags", np.uint8),
         )
 
+    @property
+    def activation_sites(self) -> Mapping[str, int]:
+        """The width of each site whose raw activations are stored; empty if none are."""
+        stored = self.manifest.activations
+        return {} if stored is None else stored.sites
+
+    def activation_rows(self) -> Int64:
+        """[n] the tokens whose raw activations are stored, ascending.
+
+        Raises:
+            EvaluationError: a file is missing or its bytes are not those of the manifest.
+        """
+        return np.concatenate([np.zeros(0, np.int64), *self._activation_parts("rows")])
+
+    def activations(self, site: str) -> ActivationSample:
+        """The raw activations of one site; a copy of 4 × n × width bytes where shards are several.
+
+        Raises:
+            EvaluationError: none are stored of this site, or a file is missing or damaged.
+        """
+        if site not in self.activation_sites:
+            raise EvaluationError(
+                "activations_missing",
+                f"snapshot {self._key[:12]} holds no raw activations of site {site!r}; stored are "
+                f"{', '.join(self.activation_sites) or 'none'}",
+            )
+        parts = self._activation_parts(ACTIVATION_PREFIX + site)
+        x = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return ActivationSample(self.activation_rows(), x)
+
+    def _activation_parts(self, name: str) -> list[NDArray[Any]]:
+        stored = self.manifest.activations
+        if stored is None:
+            return []
+        parts = [self._open_file(file.file, file.sha256)[name] for file in stored.files]
+        if name == "rows":
+            parts = [part + self._first[i] for i, part in enumerate(parts)]
+        return parts
+
     def token_range(self, first_batch: int, stop_batch: int) -> tuple[int, int]:
         """The tokens of whole shards that hold the batches `first_batch` to `stop_batch`.
 
@@ -167,20 +217,23 @@ class SnapshotReader:
         )
 
     def _open(self, position: int) -> dict[str, NDArray[Any]]:
-        if position not in self._shards:
-            shard = self.manifest.shards[position]
-            name = f"{folder(self._key)}/{shard.file}"
+        shard = self.manifest.shards[position]
+        return self._open_file(shard.file, shard.sha256)
+
+    def _open_file(self, file: str, sha256: str) -> dict[str, NDArray[Any]]:
+        if file not in self._files:
+            name = f"{folder(self._key)}/{file}"
             try:
                 path = self._store.local_path(name)
             except FileNotFoundError:
                 raise SnapshotCorruptError(self._key, f"{name} is missing") from None
-            if sha256_file(path) != shard.sha256:
+            if sha256_file(path) != sha256:
                 raise SnapshotCorruptError(
                     self._key,
-                    f"{name} is damaged: its SHA-256 is not the manifest's {shard.sha256[:12]}…",
+                    f"{name} is damaged: its SHA-256 is not the manifest's {sha256[:12]}…",
                 )
-            self._shards[position] = open_tensors(path)
-        return self._shards[position]
+            self._files[file] = open_tensors(path)
+        return self._files[file]
 
     def _empty(self, columns: slice | None) -> TokenBlock:
         width = len(self.columns.sparse[columns] if columns else self.columns.sparse)

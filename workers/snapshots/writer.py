@@ -13,13 +13,18 @@ from app.core.artifacts import ArtifactStore
 from app.core.digests import canonical_json, sha256_bytes
 from workers.errors import EvaluationError
 from workers.snapshots.format import (
+    ACTIVATION_PREFIX,
     EXTRA_PREFIX,
     OUTLIER,
     SPECIAL,
+    ActivationContent,
+    ActivationFile,
+    Activations,
     Columns,
     Manifest,
     Shard,
     ShardContent,
+    activation_file,
     folder,
     shard_file,
 )
@@ -40,6 +45,7 @@ def write_shard(
     stop_batch: int,
     shard_json: Mapping[str, Any] | None = None,
     extra_tensors: Mapping[str, NDArray[Any]] | None = None,
+    activations: ActivationContent | None = None,
 ) -> None:
     """Store one shard; storing it again with the same content changes no byte.
 
@@ -49,6 +55,8 @@ def write_shard(
         first_batch, stop_batch: the batches of the plan that it holds, half open.
         shard_json: this shard's part of health sums that are plain numbers.
         extra_tensors: this shard's part of health sums that are arrays; names start `health.`.
+        activations: raw activations of some of its tokens; of a snapshot, all shards have them or
+            none has.
 
     Raises:
         EvaluationError: the arrays contradict each other or hold NaN or infinity.
@@ -79,6 +87,8 @@ def write_shard(
         "outlier_tokens": int(np.count_nonzero(content.flags & OUTLIER)),
         "health": dict(shard_json or {}),
     }
+    if activations is not None:
+        part["activations"] = _write_activations(store, key, position, content, activations)
     # The JSON goes last: a shard without it was never finished.
     store.write_bytes(f"{folder(key)}/{part['file']}", data)
     store.write_bytes(_part_key(key, position), canonical_json(part))
@@ -150,9 +160,54 @@ def finish(
         outlier_tokens=sum(p["outlier_tokens"] for p in parts),
         split_documents=split_documents,
         health=health,
+        activations=_list_activations(key, parts),
     )
     store.write_bytes(f"{folder(key)}/manifest.json", canonical_json(manifest.to_json()))
     return manifest
+
+
+def _write_activations(
+    store: ArtifactStore,
+    key: str,
+    position: int,
+    content: ShardContent,
+    activations: ActivationContent,
+) -> dict[str, Any]:
+    """Store the raw activations; returns what the shard's JSON says of them."""
+    rows = activations.rows
+    ascending = bool((np.diff(rows, prepend=-1) > 0).all())
+    if not ascending or (len(rows) and rows[-1] >= len(content.document)):
+        raise ValueError(
+            f"rows of activations must ascend and lie among {len(content.document)} tokens"
+        )
+    for site, x in activations.x.items():
+        if x.ndim != 2 or len(x) != len(rows):
+            raise ValueError(f"activations of site {site!r} are {x.shape} for {len(rows)} rows")
+    tensors = {ACTIVATION_PREFIX + site: x for site, x in activations.x.items()} | {"rows": rows}
+    data = save({name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)})
+    name = activation_file(position)
+    store.write_bytes(f"{folder(key)}/{name}", data)
+    return {
+        "file": name,
+        "rows": len(rows),
+        "sha256": sha256_bytes(data),
+        "sites": {site: x.shape[1] for site, x in sorted(activations.x.items())},
+    }
+
+
+def _list_activations(key: str, parts: list[dict[str, Any]]) -> Activations | None:
+    found = [part.get("activations") for part in parts]
+    sites = [entry and entry["sites"] for entry in found]
+    if any(entry != sites[0] for entry in sites):
+        raise EvaluationError(
+            "snapshot_incomplete",
+            f"the shards of snapshot {key[:12]} hold raw activations of different sites: "
+            f"{sites}; capture it again",
+        )
+    if not parts or sites[0] is None:
+        return None
+    files = (ActivationFile(e["file"], e["rows"], e["sha256"]) for e in found if e)
+    return Activations(sites[0], tuple(files))
 
 
 def _part_key(key: str, position: int) -> str:
