@@ -1,7 +1,7 @@
 """A comparison: two snapshots in, a verdict on every feature out."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 from workers.comparison.checks import check_comparable, fvu_gate, unmeasured_fvu
 from workers.comparison.concepts import concept_evidence
 from workers.comparison.corpus import CorpusLabels
+from workers.comparison.pager import Pager
 from workers.comparison.pairing import NotComparableError, Pairs, TokenPairs
 from workers.comparison.stream import MEMORY_BYTES, dense_totals, sparse_blocks
 from workers.comparison.words import WordPairs
 from workers.drift.activity import Activity, count_activity
 from workers.drift.estimands import Estimates, dense_estimates, sparse_estimates
 from workers.drift.ladder import Blocked, judge
+from workers.drift.pages import PageRequest, Pages
 from workers.drift.policy import Estimand, Policy
 from workers.drift.sums import PairedSums
 from workers.drift.verdicts import Summary, VerdictTable, summarise
@@ -40,6 +42,8 @@ class ComparisonResult:
     """Tokens (or words) that counted."""
     special_tokens: int
     outlier_tokens: int
+    pages: Pages | None = None
+    """None unless asked for, and where the snapshots cannot be compared."""
 
 
 def compare_snapshots(
@@ -52,6 +56,7 @@ def compare_snapshots(
     dictionaries: Mapping[str, Collection[str]] | None = None,
     blocked: Mapping[str, Blocked] | None = None,
     numerics_may_differ: bool = False,
+    pages: PageRequest | None = None,
     memory_bytes: int = MEMORY_BYTES,
 ) -> ComparisonResult:
     """Judge every feature of two snapshots.
@@ -64,6 +69,8 @@ def compare_snapshots(
         dictionaries: the dictionaries of each feature that reads any, for the FVU gate.
         blocked: verdicts that a control has already given.
         numerics_may_differ: for a numerics control.
+        pages: which features may page, for simultaneous intervals. Features that are blocked or
+            have too few active documents never page.
         memory_bytes: bound of the sums held at once; a smaller one costs more passes.
 
     Raises:
@@ -78,7 +85,10 @@ def compare_snapshots(
     except NotComparableError as error:
         return _invalid(columns, policy, str(error))
 
-    activity, found = _estimates(pairs, columns, documents.clusters, memory_bytes)
+    gate = fvu_gate(baseline.manifest, policy, dictionaries or {})
+    blocked = {**(blocked or {}), **gate}
+    pager = Pager(pages, _names(columns), blocked, policy, documents.clusters) if pages else None
+    activity, found = _estimates(pairs, columns, documents.clusters, memory_bytes, pager)
     notes = list(pairs.notes)
     auroc = None
     if concepts:
@@ -86,10 +96,12 @@ def compare_snapshots(
         notes.extend(evidence.notes)
         auroc = evidence.auroc
         found["concept"] = (evidence.where, evidence.estimates)
+        if pager:
+            active = activity.active_clusters[evidence.where]
+            pager.add("concept", evidence.where, evidence.estimates, active)
     units = pairs.units
     if units.outliers:
         notes.append(f"{units.outliers} {pairs.unit} of outlier norm on both sides were left out.")
-    gate = fvu_gate(baseline.manifest, policy, dictionaries or {})
     notes.extend(unmeasured_fvu(baseline.manifest, dictionaries or {}))
     table = judge(
         _names(columns),
@@ -97,7 +109,7 @@ def compare_snapshots(
         found,
         policy,
         auroc=auroc,
-        blocked={**(blocked or {}), **gate},
+        blocked=blocked,
     )
     return ComparisonResult(
         table,
@@ -107,6 +119,7 @@ def compare_snapshots(
         int(np.count_nonzero(units.cluster >= 0)),
         units.special,
         units.outliers,
+        pager.decide(table) if pager else None,
     )
 
 
@@ -118,7 +131,7 @@ def _pair(baseline: SnapshotReader, candidate: SnapshotReader, documents: Corpus
 
 
 def _estimates(
-    pairs: Pairs, columns: Columns, clusters: int, memory_bytes: int
+    pairs: Pairs, columns: Columns, clusters: int, memory_bytes: int, pager: Pager | None
 ) -> tuple[Activity, dict[Estimand, tuple[NDArray[np.intp], Estimates]]]:
     """Counts and estimates of all features, sparse ones first."""
     activities: list[Activity] = []
@@ -129,10 +142,15 @@ def _estimates(
         step = max(_JACKKNIFE_BYTES // (8 * max(clusters, 1)), 1)
         for first in range(0, features, step):
             piece = sums.select(slice(first, first + step))
-            activities.append(count_activity(piece, dense=dense))
-            found = dense_estimates(piece) if dense else sparse_estimates(piece)
-            for estimand, estimates in found.items():
-                parts.setdefault(estimand, []).append(estimates)
+            activity = count_activity(piece, dense=dense)
+            where = np.arange(len(activity.dense)) + sum(len(a.dense) for a in activities)
+            activities.append(activity)
+            asked = pager is not None and bool(pager.wanted[where].any())
+            estimate = dense_estimates if dense else sparse_estimates
+            for estimand, estimates in estimate(piece, influence=asked).items():
+                if pager is not None and asked:
+                    pager.add(estimand, where, estimates, activity.active_clusters)
+                parts.setdefault(estimand, []).append(replace(estimates, influence=None))
 
     for _, sums in sparse_blocks(pairs, clusters, _thresholds(columns.sparse), memory_bytes):
         take(sums, dense=False)

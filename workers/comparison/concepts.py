@@ -74,7 +74,7 @@ def concept_evidence(
             extra=none,
             df=np.array([r.df for r in found]),
             identical=np.array([r.identical for r in found], bool),
-            at_bound=none > 0,
+            influence=np.array([r.influence for r in found]).reshape(len(found), corpus.clusters).T,
         ),
         tuple(notes),
     )

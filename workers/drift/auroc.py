@@ -45,6 +45,8 @@ class PairedAuroc:
     df: float
     identical: bool
     """No cluster's structural components differ: the difference is 0 and has no error."""
+    influence: Array
+    """[clusters] what each cluster adds to candidate − baseline; sums to 0."""
 
 
 def paired_auroc(a: Scores, b: Scores, labels: Labels) -> PairedAuroc:
@@ -59,7 +61,7 @@ def paired_auroc(a: Scores, b: Scores, labels: Labels) -> PairedAuroc:
     negatives = _per_cluster(~labels.positive, labels)
     m, n = positives.sum(), negatives.sum()
     if m == 0 or n == 0:
-        return PairedAuroc(np.nan, np.nan, np.inf, 0.0, False)
+        return PairedAuroc(np.nan, np.nan, np.inf, 0.0, False, np.zeros(labels.clusters))
     a10, a01 = _components(a, labels, positives, negatives)
     b10, b01 = _components(b, labels, positives, negatives)
     auroc_a, auroc_b = float(a10.sum() / m), float(b10.sum() / m)
@@ -76,7 +78,7 @@ def paired_auroc(a: Scores, b: Scores, labels: Labels) -> PairedAuroc:
         variance = float(max(s10 / m + s01 / n + 2 * s11 / (m * n), 0.0))
     effective = min(x.sum() ** 2 / (x * x).sum() for x in (positives, negatives))
     same = bool((a10 == b10).all() and (a01 == b01).all())
-    return PairedAuroc(auroc_a, auroc_b, variance, float(effective) - 1, same)
+    return PairedAuroc(auroc_a, auroc_b, variance, float(effective) - 1, same, d10 / m + d01 / n)
 
 
 def _per_cluster(mask: NDArray[np.bool_], labels: Labels) -> Array:

@@ -47,22 +47,25 @@ class Estimates:
     """Degrees of freedom of `variance`."""
     identical: NDArray[np.bool_]
     """Both sides have the same value at every token: the effect is 0 and has no error."""
-    at_bound: NDArray[np.bool_]
-    """No token contradicts an effect of 0, so that the interval starts there."""
+    influence: Array | None = None
+    """[clusters, features] by how much `point` moves without each cluster, centred; None where it
+    was not asked for."""
 
     @staticmethod
     def concatenate(parts: list["Estimates"]) -> "Estimates":
-        """Features one after another."""
-        return Estimates(
-            *(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Estimates))
-        )
+        """Features one after another, without their influence values."""
+        names = [f.name for f in fields(Estimates) if f.name != "influence"]
+        return Estimates(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
 
-def sparse_estimates(sums: PairedSums) -> dict[Estimand, Estimates]:
+def sparse_estimates(sums: PairedSums, *, influence: bool = False) -> dict[Estimand, Estimates]:
     """Rate, magnitude and identity of sparse features.
 
     rate = log[(N₁₁+N₀₁+½)/(N₁₁+N₁₀+½)], magnitude = log(Σb/Σa) over tokens where both are on,
     identity = 1 − N₁₁/(N₁₁+N₁₀+N₀₁), with interval and tests on log[(N₁₀+N₀₁+½)/(N₁₁+½)].
+
+    Args:
+        influence: also keep the influence values, which take a number per cluster and feature.
     """
     n11, n10, n01 = (x.astype(np.float64) for x in (sums.both, sums.only_a, sums.only_b))
     t11, t10, t01 = n11.sum(0), n10.sum(0), n01.sum(0)
@@ -71,7 +74,7 @@ def sparse_estimates(sums: PairedSums) -> dict[Estimand, Estimates]:
     same = _identical(sums) & told
     na, nb = t11 + t10 + 0.5, t11 + t01 + 0.5
 
-    rate, rate_variance = _jackknife(
+    rate, rate_variance, rate_moves = jackknife(
         lambda x, y, z: np.log((x + z + 0.5) / (x + y + 0.5)), (n11, n10, n01)
     )
     # Without a discordant token the jackknife sees no variance, but one may be just around the
@@ -81,19 +84,27 @@ def sparse_estimates(sums: PairedSums) -> dict[Estimand, Estimates]:
     df = effective_clusters(cluster_sizes) - 1
 
     with np.errstate(divide="ignore", invalid="ignore"):
-        magnitude, magnitude_variance = _jackknife(
+        magnitude, magnitude_variance, magnitude_moves = jackknife(
             lambda x, y: np.log(y / x), (sums.co_a, sums.co_b)
         )
         co_active = (sums.co_a.sum(0) > 0) & (sums.co_b.sum(0) > 0)
         magnitude = np.where(told & co_active, magnitude, np.nan)
         identity = np.where(told, discordant / active, np.nan)
-    logit, logit_variance = _jackknife(lambda x, y: np.log((y + 0.5) / (x + 0.5)), (n11, n10 + n01))
+    logit, logit_variance, logit_moves = jackknife(
+        lambda x, y: np.log((y + 0.5) / (x + 0.5)), (n11, n10 + n01)
+    )
     logit = np.where(told, logit, np.nan)
     rate = np.where(told, rate, np.nan)
-    no = np.zeros_like(same)
     return {
         "rate": Estimates(
-            rate, rate, rate_variance, (discordant + 1) / (na * nb), rate_extra, df, same, no
+            rate,
+            rate,
+            rate_variance,
+            (discordant + 1) / (na * nb),
+            rate_extra,
+            df,
+            same,
+            rate_moves if influence else None,
         ),
         "magnitude": Estimates(
             magnitude,
@@ -103,7 +114,7 @@ def sparse_estimates(sums: PairedSums) -> dict[Estimand, Estimates]:
             np.zeros_like(rate),
             effective_clusters(n11) - 1,
             same,
-            no,
+            magnitude_moves if influence else None,
         ),
         "identity_sparse": Estimates(
             identity,
@@ -113,16 +124,19 @@ def sparse_estimates(sums: PairedSums) -> dict[Estimand, Estimates]:
             1 / (1 + discordant) ** 2 + 1 / (1 + t11) ** 2,
             df,
             same,
-            discordant == 0,
+            logit_moves if influence else None,
         ),
     }
 
 
-def dense_estimates(sums: PairedSums) -> dict[Estimand, Estimates]:
+def dense_estimates(sums: PairedSums, *, influence: bool = False) -> dict[Estimand, Estimates]:
     """Shift, scale and identity of dense features.
 
     shift = (b̄−ā)/s_a, scale = log(s_b/s_a), identity = 1 − 2s_ab/(s_a²+s_b²+(b̄−ā)²), which is one
     minus Lin's concordance (Lin 1989); moments divide by n.
+
+    Args:
+        influence: as for `sparse_estimates`.
     """
     n = sums.tokens.astype(np.float64)[:, None]
     parts = (n, *(getattr(sums, name) for name in _MOMENTS))
@@ -131,16 +145,22 @@ def dense_estimates(sums: PairedSums) -> dict[Estimand, Estimates]:
     sizes = np.broadcast_to(n, sums.sum_a.shape)
     df = effective_clusters(sizes) - 1
     unit = 1 / np.maximum(sizes.sum(0), 1)
-    none, no = np.zeros_like(unit), np.zeros_like(same)
+    none = np.zeros_like(unit)
     with np.errstate(divide="ignore", invalid="ignore"):
-        shift, shift_variance = _jackknife(_shift, parts)
-        scale, scale_variance = _jackknife(_scale, parts)
-        z, z_variance = _jackknife(_discordance, parts)
+        shift, shift_variance, shift_moves = jackknife(_shift, parts)
+        scale, scale_variance, scale_moves = jackknife(_scale, parts)
+        z, z_variance, z_moves = jackknife(_discordance, parts)
     shift, scale, z = (np.where(told & np.isfinite(x), x, np.nan) for x in (shift, scale, z))
+    found: tuple[tuple[Estimand, Array, Array, Array, Array], ...] = (
+        ("shift", shift, shift, shift_variance, shift_moves),
+        ("scale", scale, scale, scale_variance, scale_moves),
+        ("identity_dense", 1 + np.tanh(z), z, z_variance, z_moves),
+    )
     return {
-        "shift": Estimates(shift, shift, shift_variance, unit, none, df, same, no),
-        "scale": Estimates(scale, scale, scale_variance, unit, none, df, same, no),
-        "identity_dense": Estimates(1 + np.tanh(z), z, z_variance, unit, none, df, same, no),
+        estimand: Estimates(
+            effect, point, variance, unit, none, df, same, moves if influence else None
+        )
+        for estimand, effect, point, variance, moves in found
     }
 
 
@@ -158,7 +178,9 @@ def effective_clusters(sizes: Array) -> Array:
     return np.divide(total * total, squares, out=np.zeros_like(total), where=squares > 0)
 
 
-def _jackknife(statistic: Callable[..., Array], parts: tuple[Array, ...]) -> tuple[Array, Array]:
+def jackknife(
+    statistic: Callable[..., Array], parts: tuple[Array, ...]
+) -> tuple[Array, Array, Array]:
     """A function of sums, and its delete-one-cluster jackknife variance (Miller 1974).
 
     Centred at the full estimate, so that clusters without weight contribute exactly nothing.
@@ -167,7 +189,8 @@ def _jackknife(statistic: Callable[..., Array], parts: tuple[Array, ...]) -> tup
         parts: arrays [clusters, features] (or [clusters, 1]) that the statistic takes summed.
 
     Returns:
-        Two arrays [features]; the variance is infinite where one cluster carries everything.
+        Estimate and variance, both [features], the variance infinite where one cluster carries
+        everything; and the centred deviations, [clusters, features].
     """
     totals = [x.sum(0) for x in parts]
     point = statistic(*totals)
@@ -180,7 +203,8 @@ def _jackknife(statistic: Callable[..., Array], parts: tuple[Array, ...]) -> tup
     )
     variance = (clusters - 1) / np.maximum(clusters, 1) * (deviation**2).sum(0)
     usable = (clusters > 1) & np.isfinite(variance)
-    return point, np.where(usable, variance, np.inf)
+    deviation -= np.where(weight, deviation.sum(0) / np.maximum(clusters, 1), 0.0)
+    return point, np.where(usable, variance, np.inf), deviation
 
 
 def _moments(

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from workers.drift.estimands import Estimates
-from workers.drift.policy import Estimand, Policy
+from workers.drift.policy import IDENTITY, Estimand, Policy
 from workers.drift.shrinkage import shrink
 
 Array = NDArray[np.float64]
 
-ONE_SIDED: frozenset[Estimand] = frozenset({"identity_sparse", "identity_dense"})
+ONE_SIDED: frozenset[Estimand] = frozenset(IDENTITY)
 """Estimands that cannot be negative: their null interval has an upper end only."""
 
 
@@ -71,8 +71,7 @@ def infer(
     point = np.where(known, estimates.point, 0.0)
 
     reach = stats.t.ppf(1 - policy.alpha / 2, df) * se
-    lower, upper = to_effect(estimand, point - reach), to_effect(estimand, point + reach)
-    lower = np.where(estimates.at_bound, 0.0, lower)
+    lower, upper = interval(estimand, point, reach, estimates.effect)
     high = to_working(estimand, margin)
     low = np.full_like(high, -np.inf) if estimand in ONE_SIDED else -high
     p_drifted = stats.t.sf(_ratio(np.maximum(point - high, low - point), se), df)
@@ -93,6 +92,21 @@ def infer(
         p_drifted=np.where(same | missing, 1.0, p_drifted),
         p_stable=np.where(same, 0.0, np.where(missing, 1.0, p_stable)),
     )
+
+
+def interval(estimand: Estimand, point: Array, reach: Array, effect: Array) -> tuple[Array, Array]:
+    """Both ends of point ± reach, in the effect's units.
+
+    An identity effect of exactly 0 has no token that contradicts it: its interval starts there.
+
+    Args:
+        point, reach: on the working scale.
+        effect: the estimate in its own units.
+    """
+    lower = to_effect(estimand, point - reach)
+    if estimand in IDENTITY:
+        lower = np.where(effect == 0, 0.0, lower)
+    return lower, to_effect(estimand, point + reach)
 
 
 def _ratio(difference: Array, se: Array) -> Array:

@@ -21,7 +21,6 @@ def estimates(point: float, variance: float, df: float, **changes: np.ndarray) -
         "extra": 0 * one,
         "df": df * one,
         "identical": NO,
-        "at_bound": NO,
     }
     return Estimates(**(values | changes))
 
@@ -55,7 +54,9 @@ def test_at_its_margin_a_feature_is_neither_drifted_nor_stable() -> None:
 
 def test_an_interval_starts_at_zero_where_no_token_contradicts_it() -> None:
     free = infer("identity_sparse", estimates(-4, 1, 50), Policy(), np.zeros(1, int))
-    bound = infer("identity_sparse", estimates(-4, 1, 50, at_bound=~NO), Policy(), np.zeros(1, int))
+    bound = infer(
+        "identity_sparse", estimates(-4, 1, 50, effect=np.zeros(1)), Policy(), np.zeros(1, int)
+    )
     assert bound.lower[0] == 0 < free.lower[0]
     assert bound.upper[0] == free.upper[0]
 
