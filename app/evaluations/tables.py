@@ -23,7 +23,22 @@ EVALUATION_STEPS = ("plan", "capture", "compare", "done")
 SHARD_KINDS = ("plan", "capture", "compare")
 SHARD_STATES = ("queued", "running", "succeeded", "failed", "cancelled")
 SNAPSHOT_STATES = ("pending", "complete", "failed")
-SNAPSHOT_ROLES = ("candidate", "baseline", "previous", "no_op")
+SNAPSHOT_ROLES = (
+    "candidate",
+    "baseline",
+    "previous",
+    "no_op",
+    "random_top",
+    "random_blocks",
+    "random_all",
+    "numerics_dtype",
+    "numerics_batch",
+    "numerics_attention",
+    "causal_candidate",
+    "causal_baseline",
+)
+BENIGN_ROLES = "role ~ '^benign:[1-8]$'"
+"""One role per checkpoint that the user has marked benign, newest first."""
 
 
 class Evaluation(Identified, Base):
@@ -87,7 +102,9 @@ class EvaluationSnapshot(Base):
     """Which snapshots an evaluation needs, and as what."""
 
     __tablename__ = "evaluation_snapshots"
-    __table_args__ = (CheckConstraint(one_of("role", SNAPSHOT_ROLES), name="role"),)
+    __table_args__ = (
+        CheckConstraint(f"{one_of('role', SNAPSHOT_ROLES)} OR {BENIGN_ROLES}", name="role"),
+    )
 
     evaluation_id: Mapped[UUID] = mapped_column(
         ForeignKey("evaluations.id", ondelete="CASCADE"), primary_key=True

@@ -1,10 +1,10 @@
 """Monitors: what is watched, against which baseline, by which policy."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey
+from sqlalchemy import CheckConstraint, ForeignKey, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.tables import Base, Identified
@@ -36,3 +36,26 @@ class Monitor(Identified, Base):
     enabled: Mapped[bool] = mapped_column(default=True)
     version: Mapped[int] = mapped_column(default=1)
     updated_at: Mapped[datetime]
+
+
+class PageBudgetEntry(Base):
+    """What one evaluation may spend of its monitor's false-page budget of a quarter.
+
+    Entries are only ever added: what is spent stays spent, also when its evaluation is gone.
+    """
+
+    __tablename__ = "page_budget"
+
+    monitor_id: Mapped[UUID] = mapped_column(
+        ForeignKey("monitors.id", ondelete="CASCADE"), primary_key=True
+    )
+    quarter: Mapped[date] = mapped_column(primary_key=True)
+    """The first day of the calendar quarter, UTC."""
+    ordinal: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """1 for the first evaluation of the quarter."""
+    evaluation_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("evaluations.id", ondelete="SET NULL"), unique=True
+    )
+    planned: Mapped[bool]
+    alpha: Mapped[float]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.tables import Base, Identified, one_of
@@ -22,7 +22,7 @@ class Model(Identified, Base):
 
 
 class Checkpoint(Identified, Base):
-    """One immutable set of weights of a model.
+    """One immutable set of weights of a model; only the mark `benign` may change.
 
     Digests are null until a worker has read the files; from then on a source whose content has
     changed is refused.
@@ -37,6 +37,11 @@ class Checkpoint(Identified, Base):
     revision: Mapped[str | None]
     parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("checkpoints.id"))
     benign: Mapped[bool] = mapped_column(default=False)
+    """An update that changed nothing that matters: it helps to measure the noise floor."""
+    benign_at: Mapped[datetime | None]
+    benign_note: Mapped[str | None]
+    version: Mapped[int] = mapped_column(default=1, server_default=text("1"))
+    """Counts changes of the mark, for `ETag`."""
     note: Mapped[str | None]
     registered_digest: Mapped[str | None]
     """The SHA-256 of weights that the caller claims; checked by the worker."""

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.tables import Base, one_of
@@ -12,7 +12,16 @@ VERDICTS = ("stable", "drifted", "inconclusive", "insufficient", "untrusted", "i
 CHANGES = ("rate", "magnitude", "identity", "dead", "born")
 DIAGNOSES = ("rescaled", "rotated", "relocated", "lost", "dictionary_stale", "unexplained")
 COMPARISONS = ("baseline", "previous")
-CONTROLS = ("no_op",)
+CONTROLS = (
+    "no_op",
+    "numerics",
+    "randomised_model",
+    "random_features",
+    "permuted_labels",
+    "shuffled_pairing",
+)
+KEEPS = ("yes", "no", "not_shown")
+CAUSAL_VERDICTS = ("causal", "correlational", "not_shown", "not_applicable")
 
 
 class Verdict(Base):
@@ -24,6 +33,11 @@ class Verdict(Base):
         CheckConstraint(one_of("verdict", VERDICTS), name="verdict"),
         CheckConstraint(f"change IS NULL OR {one_of('change', CHANGES)}", name="change"),
         CheckConstraint(f"diagnosis IS NULL OR {one_of('diagnosis', DIAGNOSES)}", name="diagnosis"),
+        CheckConstraint(f"earns_keep IS NULL OR {one_of('earns_keep', KEEPS)}", name="earns_keep"),
+        CheckConstraint(
+            f"causal_verdict IS NULL OR {one_of('causal_verdict', CAUSAL_VERDICTS)}",
+            name="causal_verdict",
+        ),
         Index("ix_verdicts_feature_id", "feature_id"),
         Index("ix_verdicts_feature", "feature"),
     )
@@ -47,6 +61,7 @@ class Verdict(Base):
     upper: Mapped[float | None]
     margin: Mapped[float | None]
     margin_source: Mapped[str | None]
+    """`policy`, or `noise_floor:<what measured it>`."""
     p_drifted: Mapped[float | None]
     p_stable: Mapped[float | None]
     q_drifted: Mapped[float | None]
@@ -60,9 +75,29 @@ class Verdict(Base):
     concept_auroc_baseline: Mapped[float | None]
     concept_auroc_candidate: Mapped[float | None]
     drift_score: Mapped[float | None]
-    """Between noise floor (0) and randomised model (1); null until those controls have run."""
+    """Between noise floor (0) and randomised model (1); null where those controls did not run."""
+    token_level: Mapped[bool | None]
+    """Survives with only the embeddings left: it reads tokens, not the model's computation."""
+    earns_keep: Mapped[str | None]
+    """Whether it beats the simple baselines on its concept."""
+    paged: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Outside its margin by simultaneous intervals at the evaluation's share of the budget."""
+    slow_drift: Mapped[bool] = mapped_column(server_default=text("false"))
+    causal_verdict: Mapped[str | None]
     estimates: Mapped[dict[str, Any]]
     """Estimand → effect, lower, upper, se, df, margin, margin_source, p_drifted, p_stable."""
+    controls: Mapped[dict[str, Any] | None]
+    """Control → passed, detail, figures, for this feature."""
+    baselines: Mapped[dict[str, Any] | None]
+    """Simple read-outs of the concept at the same site beside the feature."""
+    causal: Mapped[dict[str, Any] | None]
+    robustness: Mapped[dict[str, Any] | None]
+    """Agreement across the variants of a document, on each side."""
+    trend: Mapped[dict[str, Any] | None]
+    """The moving average over checkpoints that `slow_drift` was decided on."""
+    pages: Mapped[dict[str, Any] | None]
+    """The simultaneous intervals that `paged` was decided on, with their level."""
+    diagnosis_evidence: Mapped[dict[str, Any] | None]
     definition_digest: Mapped[str]
     baseline_snapshot_key: Mapped[str | None]
     candidate_snapshot_key: Mapped[str | None]
@@ -78,7 +113,8 @@ class Control(Base):
         ForeignKey("evaluations.id", ondelete="CASCADE"), primary_key=True
     )
     control: Mapped[str] = mapped_column(primary_key=True)
-    passed: Mapped[bool]
+    passed: Mapped[bool | None]
+    """Null: not applicable, or it cannot be told; the detail says which."""
     detail: Mapped[str]
     figures: Mapped[dict[str, Any]]
 
