@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from workers.comparison.concepts import concept_evidence
 from workers.comparison.corpus import CorpusLabels
 from workers.comparison.pager import Pager
 from workers.comparison.pairing import NotComparableError, Pairs, TokenPairs
+from workers.comparison.robustness import robustness_evidence
 from workers.comparison.stream import MEMORY_BYTES, dense_totals, sparse_blocks
 from workers.comparison.words import WordPairs
 from workers.drift.activity import Activity, count_activity
@@ -44,6 +46,9 @@ class ComparisonResult:
     outlier_tokens: int
     pages: Pages | None = None
     """None unless asked for, and where the snapshots cannot be compared."""
+    robustness: Mapping[str, Mapping[str, Any]] | None = None
+    """By feature, agreement with the documents' variants on both sides by perturbation, for JSON;
+    None where the corpus has no variants."""
 
 
 def compare_snapshots(
@@ -99,6 +104,9 @@ def compare_snapshots(
         if pager:
             active = activity.active_clusters[evidence.where]
             pager.add("concept", evidence.where, evidence.estimates, active)
+    variants = robustness_evidence(pairs, columns, documents, policy, pager)
+    if variants:
+        found["robustness"] = (variants.where, variants.estimates)
     units = pairs.units
     if units.outliers:
         notes.append(f"{units.outliers} {pairs.unit} of outlier norm on both sides were left out.")
@@ -120,6 +128,7 @@ def compare_snapshots(
         units.special,
         units.outliers,
         pager.decide(table) if pager else None,
+        variants.figures if variants else None,
     )
 
 

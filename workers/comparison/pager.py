@@ -40,6 +40,7 @@ class Pager:
         where: NDArray[np.intp],
         estimates: Estimates,
         active: NDArray[np.int64],
+        rows: NDArray[np.int64] | None = None,
     ) -> None:
         """Take one estimand of some features into the family, where they may page.
 
@@ -47,12 +48,14 @@ class Pager:
             where: positions of the features.
             estimates: theirs, with influence values.
             active: their numbers of active documents.
+            rows: clusters that the influence values are of, in their order; None for all.
         """
         usable = self.wanted[where] & (active >= self._policy.min_active_documents)
-        usable &= np.isfinite(estimates.point) & ~estimates.identical
+        usable &= np.isfinite(estimates.point)
         if estimates.influence is None or not usable.any():
             return
-        self._null.add(estimates.influence[:, usable])
+        # What is equal bit for bit has rounding for influence.
+        self._null.add(estimates.influence[:, usable & ~estimates.identical], rows)
         family = self._family.setdefault(estimand, np.zeros(len(self.wanted), bool))
         family[where[usable]] = True
 

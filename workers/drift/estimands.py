@@ -57,6 +57,13 @@ class Estimates:
         names = [f.name for f in fields(Estimates) if f.name != "influence"]
         return Estimates(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
+    def select(self, where: NDArray[np.intp]) -> "Estimates":
+        """Some of the features."""
+        return Estimates(
+            *(getattr(self, f.name)[where] for f in fields(Estimates) if f.name != "influence"),
+            None if self.influence is None else self.influence[:, where],
+        )
+
 
 def sparse_estimates(sums: PairedSums, *, influence: bool = False) -> dict[Estimand, Estimates]:
     """Rate, magnitude and identity of sparse features.
@@ -235,11 +242,15 @@ def _scale(*sums: Array) -> Array:
     return 0.5 * np.log(variance_b / variance_a)
 
 
+def concordance(n: Array, a: Array, b: Array, aa: Array, bb: Array, ab: Array) -> Array:
+    """Lin's (1989) concordance of two paired values from their sums; NaN of two constants."""
+    difference, variance_a, variance_b, covariance = _moments(n, a, b, aa, bb, ab)
+    return 2 * covariance / (variance_a + variance_b + difference**2)
+
+
 def _discordance(*sums: Array) -> Array:
     """−atanh(CCC), which grows with 1 − CCC; kept finite where rounding gives a CCC of 1."""
-    difference, variance_a, variance_b, covariance = _moments(*sums)
-    concordance = 2 * covariance / (variance_a + variance_b + difference**2)
-    return -np.arctanh(np.clip(concordance, -1 + 1e-15, 1 - 1e-15))
+    return -np.arctanh(np.clip(concordance(*sums), -1 + 1e-15, 1 - 1e-15))
 
 
 def _identical(sums: PairedSums) -> NDArray[np.bool_]:

@@ -77,8 +77,8 @@ class MaxT:
         """Take some more tests into the family.
 
         Args:
-            influence: [clusters, tests] centred influence values. A test without variance, or
-                whose influence is not finite, can never page and is left out.
+            influence: [clusters, tests] centred influence values. A test without variance is
+                certain whatever the draws, and one whose influence is not finite is none.
         """
         with np.errstate(invalid="ignore"):
             norm = np.sqrt((influence**2).sum(0))
@@ -153,6 +153,7 @@ def page(
     quantile, with its own degrees of freedom, of the same tail probability: the dependence is
     taken from the draws, the marginal distribution from the number of clusters behind the
     variance. A common multiple would be too short for the features with fewest clusters.
+    An effect without error, such as every value doubled, is decided by where it lies.
 
     Args:
         family: by estimand, [features] whether the feature's influence values went into `null`.
@@ -163,7 +164,7 @@ def page(
     intervals: dict[Estimand, tuple[Array, Array]] = {}
     for estimand, found in table.inference.items():
         inside = family.get(estimand, np.zeros(len(table), bool))
-        inside = inside & found.known & (found.point_se > 0)
+        inside = inside & found.known
         effect, point, margin, se, df = (
             x[inside] for x in (found.effect, found.point, found.margin, found.point_se, found.df)
         )
