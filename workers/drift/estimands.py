@@ -58,11 +58,9 @@ class Estimates:
         return Estimates(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
     def select(self, where: NDArray[np.intp]) -> "Estimates":
-        """Some of the features."""
-        return Estimates(
-            *(getattr(self, f.name)[where] for f in fields(Estimates) if f.name != "influence"),
-            None if self.influence is None else self.influence[:, where],
-        )
+        """Some of the features, without their influence values."""
+        names = [f.name for f in fields(Estimates) if f.name != "influence"]
+        return Estimates(*(getattr(self, name)[where] for name in names))
 
 
 def sparse_estimates(sums: PairedSums, *, influence: bool = False) -> dict[Estimand, Estimates]:

@@ -73,12 +73,13 @@ class MaxT:
         """Of signs and of normals."""
         self.tests = 0
 
-    def add(self, influence: Array) -> None:
+    def add(self, influence: Array, rows: NDArray[np.int64] | None = None) -> None:
         """Take some more tests into the family.
 
         Args:
             influence: [clusters, tests] centred influence values. A test without variance is
-                certain whatever the draws, and one whose influence is not finite is none.
+                certain whatever is drawn, and is left out like one that is not finite.
+            rows: the clusters these are of, if not all; the others have none.
         """
         with np.errstate(invalid="ignore"):
             norm = np.sqrt((influence**2).sum(0))
@@ -90,7 +91,8 @@ class MaxT:
         for row, multipliers in zip(self.maxima, (self._signs, self._normals), strict=True):
             for first in range(0, len(multipliers), _CHUNK):
                 part = slice(first, first + _CHUNK)
-                z = np.abs(multipliers[part].astype(np.float32) @ scaled).max(1)
+                drawn = multipliers[part] if rows is None else multipliers[part, rows]
+                z = np.abs(drawn.astype(np.float32) @ scaled).max(1)
                 row[part] = np.maximum(row[part], z)
 
     def critical(self, alpha: float) -> float:

@@ -82,6 +82,11 @@ def test_blocks_scales_and_order_of_clusters_do_not_matter() -> None:
         parts.add(values[:, first : first + 7] * 1000)
     assert parts.maxima == pytest.approx(whole.maxima, rel=1e-5)
     assert parts.tests == whole.tests == 40
+    few, padded = MaxT(60, 300, 7), MaxT(60, 300, 7)
+    some = np.arange(10, 30)
+    few.add(values[some], some)
+    padded.add(np.where(np.isin(np.arange(60), some)[:, None], values, 0))
+    assert few.maxima == pytest.approx(padded.maxima, rel=1e-5)
     other = MaxT(60, 300, 8)
     other.add(values)
     assert (other.maxima != whole.maxima).any()
