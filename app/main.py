@@ -12,6 +12,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app import health
+from app.access.audit_routes import router as audit
 from app.core.artifacts import ArtifactStore
 from app.core.body_limit import BodyLimit
 from app.core.database import Database, make_engine
@@ -25,6 +26,7 @@ from app.registry.routes.corpora import router as corpora
 from app.registry.routes.dictionaries import router as dictionaries
 from app.registry.routes.feature_sets import router as feature_sets
 from app.registry.routes.models import router as models
+from app.repairs.routes import router as repairs
 from app.settings import Settings, get_settings
 from app.verdicts.routes import router as verdicts
 
@@ -56,7 +58,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     v1 = APIRouter(prefix="/v1")
     for router in (
         *(models, checkpoints, corpora, dictionaries, feature_sets),
-        *(monitors, evaluations, verdicts),
+        *(monitors, evaluations, verdicts, repairs, audit),
     ):
         v1.include_router(router)
     app.include_router(v1)

@@ -1,10 +1,21 @@
 """Every table of the system, imported in one place for migrations."""
 
+from app.access import audit_tables as audit
 from app.access import tables as access
 from app.core.tables import Base
 from app.evaluations import tables as evaluations
 from app.monitors import tables as monitors
 from app.registry import tables as registry
+from app.repairs import tables as repairs
 from app.verdicts import tables as verdicts
 
-__all__ = ["Base", "access", "evaluations", "monitors", "registry", "verdicts"]
+__all__ = [
+    "Base",
+    "access",
+    "audit",
+    "evaluations",
+    "monitors",
+    "registry",
+    "repairs",
+    "verdicts",
+]

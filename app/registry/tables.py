@@ -81,6 +81,8 @@ class Corpus(Identified, Base):
     characters: Mapped[int] = mapped_column(BigInteger)
     concepts: Mapped[dict[str, Any]]
     """Concept label → {"documents": …, "spans": …}."""
+    perturbations: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    """Perturbation → {"documents": variants of that kind, "left_out": originals without one}."""
 
 
 class Dictionary(Identified, Base):

@@ -1,5 +1,6 @@
 """Dictionaries: SAEs and transcoders in SAELens format, found, checked and opened lazily."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
+from app.core.artifacts import ArtifactStore
 from app.core.digests import sha256_json
+from app.sources.artifacts import artifact_key
 from app.sources.dictionary import CONFIG_FILE, WEIGHTS_FILE, inspect_dictionary_source
 from workers.capture.sources import as_evaluation_error, locate
 from workers.errors import EvaluationError
@@ -70,20 +73,28 @@ def load_dictionary(
     roots: Sequence[Path],
     cache: Path,
     allow_hub: bool = False,
+    store: ArtifactStore | None = None,
 ) -> DictionarySource:
-    """Find and check a dictionary: a folder or object-store URI, or a SAELens release and id.
+    """Find and check a dictionary: a folder or URI, an artifact, or a SAELens release and id.
 
     Args:
         name: the registered name.
-        source: a folder with ``cfg.json`` and ``sae_weights.safetensors``, or its URI.
+        source: a folder with ``cfg.json`` and ``sae_weights.safetensors``, its URI, or
+            ``artifact:<key prefix>`` for one in the artifact store.
         release, sae_id: a pretrained dictionary in SAELens's own words; needs the hub.
         site: where to read its input; by default the hook name of its configuration.
         roots, cache, allow_hub: as for `resolve_checkpoint`.
+        store: the artifact store; needed for an ``artifact:`` source.
 
     Raises:
         EvaluationError: with the reason, naming the file or value, and what to do.
     """
-    if source is not None:
+    key = artifact_key(source) if source is not None else None
+    if key is not None:
+        if store is None:
+            raise ValueError(f"dictionary {name!r} is in the artifact store, but none was given")
+        path = _fetch_artifact(key, store, cache)
+    elif source is not None:
         path, _ = locate(source, None, roots=roots, cache=cache, allow_hub=allow_hub)
     elif release is not None and sae_id is not None:
         path = _fetch_release(release, sae_id, cache, allow_hub)
@@ -168,6 +179,24 @@ def _check_tensors(dictionary: DictionarySource) -> None:
                 f"dictionary {dictionary.name!r}: {tensor} is {found}; a {architecture} of "
                 f"{CONFIG_FILE} needs {list(shape)}",
             )
+
+
+def _fetch_artifact(key: str, store: ArtifactStore, cache: Path) -> Path:
+    """Copy a dictionary out of the artifact store; its key says what it holds."""
+    folder = cache.resolve() / "dictionaries" / sha256_json(["artifact", key])
+    if folder.is_dir():
+        return folder
+
+    def fetch(partial: Path) -> None:
+        for file in (CONFIG_FILE, WEIGHTS_FILE):
+            shutil.copyfile(store.local_path(f"{key}/{file}"), partial / file)
+
+    try:
+        return fill_folder(folder, fetch)
+    except FileNotFoundError as error:
+        raise EvaluationError(
+            "source_missing", f"the artifact store has no whole dictionary under {key!r}: {error}"
+        ) from error
 
 
 def _fetch_release(release: str, sae_id: str, cache: Path, allow_hub: bool) -> Path:

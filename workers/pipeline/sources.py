@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from app.core.artifacts import ArtifactStore
 from app.core.digests import sha256_file
 from app.registry.tables import Checkpoint, Dictionary
 from workers.capture.checkpoints import ResolvedCheckpoint, resolve_checkpoint
@@ -119,12 +120,24 @@ def _fingerprint(folders: Iterable[Path]) -> _Fingerprint:
 
 
 class DictionarySources:
-    """Finds registered dictionaries; one whose files are untouched is not digested again."""
+    """Finds registered dictionaries; one whose files are untouched is not digested again.
 
-    def __init__(self, *, roots: Sequence[Path], cache: Path, allow_hub: bool) -> None:
+    Args:
+        store: holds dictionaries that accepted repairs registered.
+    """
+
+    def __init__(
+        self,
+        *,
+        roots: Sequence[Path],
+        cache: Path,
+        allow_hub: bool,
+        store: ArtifactStore | None = None,
+    ) -> None:
         self._roots = roots
         self._cache = cache
         self._allow_hub = allow_hub
+        self._store = store
         self._known: dict[tuple[str | None, ...], tuple[_Fingerprint, DictionarySource]] = {}
 
     def find(self, dictionary: Dictionary) -> DictionarySource:
@@ -165,6 +178,7 @@ class DictionarySources:
                 roots=self._roots,
                 cache=self._cache,
                 allow_hub=self._allow_hub,
+                store=self._store,
             )
         except EvaluationError as error:
             code = "dictionary_missing" if error.code == "source_missing" else error.code

@@ -9,6 +9,7 @@ from app.registry.schemas.dictionaries import DictionaryCreate
 from app.registry.service.sources import reading
 from app.registry.tables import Dictionary
 from app.settings import Settings
+from app.sources.artifacts import artifact_key, artifact_source
 from app.sources.dictionary import DictionaryFacts, inspect_dictionary_source
 from app.sources.locations import Place, place_of
 
@@ -20,6 +21,15 @@ def inspect(body: DictionaryCreate, settings: Settings) -> DictionaryFacts | Non
         InvalidInputError: the files are damaged, or the source is not allowed here.
     """
     if body.source is not None:
+        if artifact_key(body.source) is not None:
+            raise InvalidInputError(
+                f"{body.source!r} lies in the service's own artifact store, where only an accepted "
+                "repair registers dictionaries; POST /v1/repairs/{id}:accept, or give an absolute "
+                "path, a file:// or s3:// URI, or hf://owner/name",
+                code="source_reserved",
+                field="source",
+                value=body.source,
+            )
         with reading(body.source):
             on_hub = place_of(body.source) is Place.HUB
             if not on_hub:
@@ -81,6 +91,46 @@ def register_dictionary(
         "dictionary",
         body.name,
         {field: (getattr(dictionary, field), values[field]) for field in compared},
+    )
+    return dictionary, False
+
+
+def register_stored_dictionary(
+    session: Session,
+    *,
+    name: str,
+    artifact: str,
+    digest: str,
+    site: str,
+    architecture: str,
+    d_in: int,
+    d_sae: int,
+) -> tuple[Dictionary, bool]:
+    """A dictionary that the service itself put into its artifact store, and whether it is new.
+
+    Args:
+        artifact: the key prefix of its folder.
+
+    Raises:
+        ConflictError: the name is registered with other content.
+    """
+    dictionary = repository.insert_dictionary(
+        session,
+        name=name,
+        site=site,
+        source=artifact_source(artifact),
+        digest=digest,
+        architecture=architecture,
+        d_in=d_in,
+        d_sae=d_sae,
+    )
+    if dictionary is not None:
+        return dictionary, True
+    dictionary = find_dictionary(session, name)
+    require_same(
+        "dictionary",
+        name,
+        {"digest": (dictionary.digest, digest), "site": (dictionary.site, site)},
     )
     return dictionary, False
 

@@ -1,0 +1,1 @@
+"""Repairs: proposed versions of feature sets, accepted or rejected by a person."""
