@@ -21,7 +21,7 @@ from app.core.text import text_fault
 Span = tuple[int, int]
 
 _KEYS = frozenset({"id", "text", "group", "variant_of", "perturbation", "labels"})
-_NAME_LIMIT = 500
+NAME_LIMIT = 500
 _CONCEPT_LIMIT = 200
 
 
@@ -73,12 +73,15 @@ class CorpusFacts:
         groups: how many `units_of_inference`.
         characters: code points of all texts.
         concepts: concept → {"documents": with at least one span, "spans": in all}.
+        perturbations: perturbation → {"documents": variants of that kind, "left_out": originals
+            without one}.
     """
 
     documents: int
     groups: int
     characters: int
     concepts: dict[str, dict[str, int]]
+    perturbations: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 def parse_jsonl(data: bytes) -> list[Document]:
@@ -131,7 +134,7 @@ def units_of_inference(documents: Sequence[Document]) -> list[int]:
 
 
 def describe(documents: Sequence[Document]) -> CorpusFacts:
-    """Count documents, units of inference, characters and labels."""
+    """Count documents, units of inference, characters, labels and variants."""
     count = characters = 0
     concepts: dict[str, dict[str, int]] = {}
     for document in documents:
@@ -142,7 +145,27 @@ def describe(documents: Sequence[Document]) -> CorpusFacts:
             counts["documents"] += bool(spans)
             counts["spans"] += len(spans)
     units = len(set(units_of_inference(documents)))
-    return CorpusFacts(count, units, characters, dict(sorted(concepts.items())))
+    return CorpusFacts(
+        documents=count,
+        groups=units,
+        characters=characters,
+        concepts=dict(sorted(concepts.items())),
+        perturbations=_count_perturbations(documents),
+    )
+
+
+def _count_perturbations(documents: Sequence[Document]) -> dict[str, dict[str, int]]:
+    originals = sum(document.variant_of is None for document in documents)
+    variants: dict[str, set[str]] = {}
+    counts: dict[str, int] = {}
+    for document in documents:
+        if document.variant_of is not None and document.perturbation is not None:
+            counts[document.perturbation] = counts.get(document.perturbation, 0) + 1
+            variants.setdefault(document.perturbation, set()).add(document.variant_of)
+    return {
+        name: {"documents": counts[name], "left_out": originals - len(variants[name])}
+        for name in sorted(counts)
+    }
 
 
 def _fail(place: str, message: str, value: Any = None) -> NoReturn:
@@ -229,17 +252,17 @@ def _parse_document(place: str, value: Any) -> Document:
     if unknown := sorted(set(value) - _KEYS):
         _fail(place, f"unknown key {unknown[0]!r}; known are {', '.join(sorted(_KEYS))}")
     text = _text(place, value, "text", limit=None)
-    name = _text(place, value, "id", limit=_NAME_LIMIT)
+    name = _text(place, value, "id", limit=NAME_LIMIT)
     if text is None or name is None:
         _fail(place, f"{'text' if text is None else 'id'!s} is missing; it is required")
-    variant_of = _text(place, value, "variant_of", limit=_NAME_LIMIT)
-    perturbation = _text(place, value, "perturbation", limit=_NAME_LIMIT)
+    variant_of = _text(place, value, "variant_of", limit=NAME_LIMIT)
+    perturbation = _text(place, value, "perturbation", limit=NAME_LIMIT)
     if perturbation is not None and variant_of is None:
         _fail(place, "perturbation is given without variant_of; name the document it perturbs")
     return Document(
         id=name,
         text=text,
-        group=_text(place, value, "group", limit=_NAME_LIMIT),
+        group=_text(place, value, "group", limit=NAME_LIMIT),
         variant_of=variant_of,
         perturbation=perturbation,
         labels=_labels(place, value.get("labels"), len(text)),
@@ -276,7 +299,7 @@ def _labels(place: str, labels: Any, length: int) -> dict[str, tuple[Span, ...]]
         if isinstance(spans, bool):
             parsed[concept] = ((0, length),) if spans else ()
         elif isinstance(spans, list):
-            parsed[concept] = _merged([_span(place, label, span, length) for span in spans])
+            parsed[concept] = merge_spans([_span(place, label, span, length) for span in spans])
         else:
             _fail(place, f"{label}: must be a list of [start, end] spans, or true", spans)
     return parsed
@@ -298,7 +321,7 @@ def _span(place: str, label: str, span: Any, length: int) -> Span:
     return start, end
 
 
-def _merged(spans: list[Span]) -> tuple[Span, ...]:
+def merge_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
     """Sorted, overlaps joined; spans that only touch stay apart."""
     merged: list[Span] = []
     for start, end in sorted(spans):

@@ -18,6 +18,7 @@ from app.core.problems import PROBLEM_RESPONSES
 from app.core.schemas import StorableText
 from app.registry.definitions import NAME_PATTERN
 from app.registry.documents import Document, parse_jsonl, parse_objects
+from app.registry.perturbations import PERTURBATIONS, Perturbation, with_variants
 from app.registry.repository import corpora as repository
 from app.registry.schemas.corpora import CorpusCreate, CorpusOut
 from app.registry.schemas.names import CorpusName
@@ -65,6 +66,10 @@ def register_corpus(
     description: Annotated[
         StorableText | None, Query(max_length=2000, description="For a JSON Lines body")
     ] = None,
+    perturbations: Annotated[
+        list[Perturbation],
+        Query(max_length=len(PERTURBATIONS), description="For a JSON Lines body"),
+    ] = [],  # noqa: B006 - FastAPI copies
 ) -> Response:
     """Register a probe corpus: its documents never change, and are found again by digest."""
     if (replayed := post.replay()) is not None:
@@ -78,7 +83,7 @@ def register_corpus(
         documents = parse_jsonl(body)
     elif media_type == "application/json":
         asked = _parse_json(body)
-        name, description = asked.name, asked.description
+        name, description, perturbations = asked.name, asked.description, asked.perturbations
         documents = _documents(asked, settings)
     else:
         raise UnsupportedMediaTypeError(
@@ -86,7 +91,7 @@ def register_corpus(
             field="Content-Type",
             value=media_type,
         )
-    stored = service.store_documents(artifacts, documents)
+    stored = service.store_documents(artifacts, with_variants(documents, perturbations))
 
     def work(session: Session) -> Answer:
         corpus, created = service.register_corpus(session, name, description, stored)

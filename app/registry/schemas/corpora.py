@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field, model_validator
 
 from app.core.schemas import Input, Output
+from app.registry.perturbations import PERTURBATIONS, Perturbation
 from app.registry.schemas.names import Description, Name, Source
 
 
@@ -37,6 +38,11 @@ class CorpusCreate(Input):
         default=None, description="A JSON Lines file under an allowed root, readable by the API"
     )
     documents: list[Any] | None = Field(default=None, description="The documents themselves")
+    perturbations: list[Perturbation] = Field(
+        default=[],
+        max_length=len(PERTURBATIONS),
+        description="Variants to add of each document that is no variant: `<id>~case` and so on",
+    )
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:
@@ -56,10 +62,11 @@ class CorpusOut(Output):
                     "name": "support-probes",
                     "description": None,
                     "digest": "7c1f6c0f1d1c6d0a4f7a0e1e0b5d3b0c9f8a7e6d5c4b3a29181716151413121f",
-                    "documents": 2,
+                    "documents": 4,
                     "groups": 2,
-                    "characters": 35,
-                    "concepts": {"phone": {"documents": 1, "spans": 1}},
+                    "characters": 70,
+                    "concepts": {"phone": {"documents": 2, "spans": 2}},
+                    "perturbations": {"case": {"documents": 2, "left_out": 0}},
                     "created_at": "2026-11-22T09:31:00Z",
                 }
             ]
@@ -76,4 +83,8 @@ class CorpusOut(Output):
     )
     characters: int
     concepts: dict[str, dict[str, int]]
+    perturbations: dict[str, dict[str, int]] = Field(
+        description="Per perturbation, how many documents are such a variant, and how many "
+        "originals have none: it did not apply to them, or changed nothing"
+    )
     created_at: datetime

@@ -7,10 +7,11 @@ from sqlalchemy.orm import Session
 
 from app.core.artifacts import ArtifactStore
 from app.core.digests import sha256_bytes
-from app.core.errors import NotFoundError
+from app.core.errors import InvalidInputError, NotFoundError
 from app.core.immutability import require_same
 from app.registry.documents import CorpusFacts, Document, describe, to_jsonl
 from app.registry.repository import corpora as repository
+from app.registry.service.sources import MAX_FILE_BYTES
 from app.registry.tables import Corpus
 
 
@@ -27,9 +28,18 @@ def store_documents(artifacts: ArtifactStore, documents: Sequence[Document]) -> 
     """Write the canonical form under its digest, unless it is there.
 
     Raises:
+        InvalidInputError: they are over 256 MiB, which variants may make of less.
         OSError: the store is full or unwritable.
     """
     data = to_jsonl(documents)
+    if len(data) > MAX_FILE_BYTES:
+        raise InvalidInputError(
+            f"the corpus with its variants has {len(data)} bytes; at most {MAX_FILE_BYTES} are "
+            "stored as one corpus, so split it or ask for fewer perturbations",
+            code="corpus_too_large",
+            field="documents",
+            value=len(data),
+        )
     digest = sha256_bytes(data)
     key = f"corpora/{digest}/documents.jsonl"
     if not artifacts.exists(key):
@@ -56,6 +66,7 @@ def register_corpus(
         groups=facts.groups,
         characters=facts.characters,
         concepts=facts.concepts,
+        perturbations=facts.perturbations,
     )
     if corpus is not None:
         return corpus, True
