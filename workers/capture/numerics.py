@@ -51,7 +51,7 @@ def detect_numerics(
         raise EvaluationError(
             "numerics_unsupported", f"device {device!r} is none of auto, cpu, cuda"
         )
-    if attn_implementation == "sdpa" and resolved is not None and not _has_sdpa(resolved):
+    if attn_implementation == "sdpa" and resolved is not None and not has_sdpa(resolved):
         attn_implementation = "eager"
     on_cpu = device == "cpu"
     return Numerics(
@@ -94,6 +94,7 @@ def model_class(config: Any) -> Any:
     return found[0] if isinstance(found, list | tuple) else found
 
 
-def _has_sdpa(resolved: ResolvedCheckpoint) -> bool:
+def has_sdpa(resolved: ResolvedCheckpoint) -> bool:
+    """Whether a checkpoint's architecture has the ``sdpa`` attention beside ``eager``."""
     folder = (resolved.base or resolved).path
     return bool(getattr(model_class(load_config(folder)), "_supports_sdpa", False))
