@@ -1,0 +1,225 @@
+"""Coverage of the 95% intervals, for every estimand."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.calibration import dense
+from benchmarks.calibration.size import Size
+from benchmarks.calibration.synthetic import Truth, binomial_gamma, bursts, document_lengths
+from benchmarks.calibration.table import Row, Table, clopper_pearson, percent
+from benchmarks.calibration.verdicts import judged, judged_dense, seeds, spread
+from workers.drift.activity import Activity
+from workers.drift.auroc import PairedAuroc
+from workers.drift.estimands import Estimates
+from workers.drift.inference import Inference, infer
+from workers.drift.policy import DENSE_STRATUM, SPARSE_ESTIMANDS, Estimand, Policy
+
+TITLE = "Coverage of 95% intervals"
+HOW = (
+    "Each feature has its own truth, firing rate (within a factor of 1.3), spread between "
+    "documents and direction of change, so that no two variances are alike by construction. A cell "
+    "passes where its exact binomial interval meets 93% to 97%. Features in fewer than 50 active "
+    "documents are counted too, though their verdict would be `insufficient`; those without an "
+    "interval are not, and their share is given."
+)
+BAND = (0.93, 0.97)
+_BLOCK = 200
+"""Features of one comparison: the documents' lengths are drawn anew for the next."""
+_CONCEPT_BLOCK = 20
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One comparison: what the intervals of its features did."""
+
+    estimand: Estimand
+    kind: str
+    firing: float | None
+    documents: int
+    covered: int
+    known: int
+    covered_judged: int
+    judged: int
+    """Features in enough active documents for a verdict."""
+    features: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one comparison is drawn from."""
+
+    kind: str
+    firing: float | None
+    documents: int
+    features: int
+    stream: np.random.SeedSequence
+
+
+def run(size: Size, seed: int, processes: int = 1) -> Table:
+    """All estimands over firing rates and numbers of documents."""
+    tasks = [task for cell in _cells(size) for task in _tasks(cell, size, seed)]
+    totals: dict[tuple[str, Estimand, float | None, int], list[int]] = {}
+    for cells in spread(one_comparison, tasks, processes):
+        for c in cells:
+            total = totals.setdefault((c.kind, c.estimand, c.firing, c.documents), [0] * 5)
+            for i, value in enumerate((c.covered, c.known, c.covered_judged, c.judged, c.features)):
+                total[i] += value
+    rows = [_row(key, *total) for key, total in sorted(totals.items(), key=_order)]
+    return Table(TITLE, HOW, rows)
+
+
+def _order(
+    item: tuple[tuple[str, Estimand, float | None, int], list[int]],
+) -> tuple[str, str, float, int]:
+    kind, estimand, firing, documents = item[0]
+    return estimand, kind, firing or 0.0, documents
+
+
+def _cells(size: Size) -> Iterator[tuple[str, float | None, int]]:
+    for documents in size.documents:
+        for firing in size.firing:
+            yield "independent tokens", firing, documents
+            # Runs overlap where a feature is mostly on: the model is one of rare firing.
+            if firing <= 0.1:
+                yield "bursts", firing, documents
+        yield "dense", None, documents
+        for prevalence in (0.002, 0.01, 0.1):
+            yield "concept, probe", prevalence, documents
+            yield "concept, latent", prevalence, documents
+
+
+def _tasks(cell: tuple[str, float | None, int], size: Size, seed: int) -> list[Task]:
+    kind, firing, documents = cell
+    concept = kind.startswith("concept")
+    # Ranks, unlike sums, need every token: fewer features.
+    features = size.coverage_features // (10 if concept else 1)
+    block = min(_CONCEPT_BLOCK if concept else _BLOCK, features)
+    streams = seeds(seed, f"coverage {kind} {firing} {documents}", features // block)
+    return [Task(kind, firing, documents, block, stream) for stream in streams]
+
+
+def one_comparison(task: Task) -> list[Cell]:
+    """Draw the features of one comparison and see which intervals hold the truth."""
+    rng, policy = np.random.default_rng(task.stream), Policy()
+    if task.kind.startswith("concept"):
+        return [_concept(rng, task, policy)]
+    tokens = document_lengths(rng, task.documents)
+    if task.firing is None:
+        truth = _dense_truth(rng, task.features)
+        table = judged_dense(policy, dense.dense_sums_of(rng, tokens, truth))
+        effects = truth.effects
+    else:
+        sparse = _sparse_truth(rng, task.firing, task.features)
+        family = bursts if task.kind == "bursts" else binomial_gamma
+        table = judged(policy, family(rng, tokens, sparse))
+        effects = sparse.effects
+    return [
+        _count(task, _estimand(name), table.inference[_estimand(name)], value, table.activity)
+        for name, value in effects.items()
+    ]
+
+
+def _estimand(name: str) -> Estimand:
+    return next(e for e in (*SPARSE_ESTIMANDS, "shift", "scale", "identity_dense") if e == name)
+
+
+def _sparse_truth(rng: np.random.Generator, firing: float, features: int) -> Truth:
+    change = rng.uniform(0.02, 0.4, features)
+    gained = change * rng.random(features)
+    rate = firing * np.exp(rng.uniform(-np.log(1.3), np.log(1.3), features))
+    # Where a feature fires at half of the tokens there is little room for gains.
+    gained = np.minimum(gained, np.maximum(1 - rate / 0.95, 0))
+    return Truth(rate, change - gained, gained, rng.uniform(-0.4, 0.4, features))
+
+
+def _dense_truth(rng: np.random.Generator, features: int) -> dense.DenseTruth:
+    shift, scale = rng.uniform(-0.4, 0.4, features), rng.uniform(-0.4, 0.4, features)
+    identity = dense.least_identity(shift, scale) + rng.uniform(0.005, 0.3, features)
+    return dense.with_effects(shift, scale, identity, rng.uniform(0.02, 0.4, features))
+
+
+def _concept(rng: np.random.Generator, task: Task, policy: Policy) -> Cell:
+    world = dense.concept_world(rng, document_lengths(rng, task.documents), task.firing or 0.1)
+    found, truths = [], []
+    for _ in range(task.features):
+        if task.kind == "concept, probe":
+            low = rng.uniform(0.5, 2.5)
+            auroc, truth = dense.dense_concept(rng, world, (low, low + rng.uniform(-0.3, 0.3)))
+        else:
+            recall = rng.uniform(0.3, 0.8)
+            auroc, truth = dense.sparse_concept(
+                rng, world, (recall, recall + rng.uniform(-0.1, 0.1)), rng.uniform(0.001, 0.05)
+            )
+        found.append(auroc)
+        truths.append(truth)
+    stratum = np.full(task.features, DENSE_STRATUM)
+    inference = infer("concept", _concept_estimates(found), policy, stratum)
+    return _count(task, "concept", inference, np.array(truths))
+
+
+def _concept_estimates(found: list[PairedAuroc]) -> Estimates:
+    none = np.zeros(len(found))
+    delta = np.array([f.candidate - f.baseline for f in found])
+    return Estimates(
+        effect=delta,
+        point=delta,
+        variance=np.array([f.variance for f in found]),
+        unit=np.ones(len(found)),
+        extra=none,
+        df=np.array([f.df for f in found]),
+        identical=np.array([f.identical for f in found], bool),
+    )
+
+
+def _count(
+    task: Task,
+    estimand: Estimand,
+    found: Inference,
+    truth: NDArray[np.float64],
+    activity: Activity | None = None,
+) -> Cell:
+    known = np.isfinite(found.effect) & np.isfinite(found.lower) & np.isfinite(found.upper)
+    with np.errstate(invalid="ignore"):
+        covered = known & (found.lower <= truth) & (truth <= found.upper)
+    judged = known
+    if activity is not None:
+        judged = known & (activity.active_clusters >= Policy().min_active_documents)
+    return Cell(
+        estimand,
+        task.kind,
+        task.firing,
+        task.documents,
+        int(covered.sum()),
+        int(known.sum()),
+        int((covered & judged).sum()),
+        int(judged.sum()),
+        len(truth),
+    )
+
+
+def _row(
+    key: tuple[str, Estimand, float | None, int],
+    covered: int,
+    known: int,
+    covered_judged: int,
+    judged: int,
+    features: int,
+) -> Row:
+    kind, estimand, firing, documents = key
+    share = "labelled" if estimand == "concept" else "firing"
+    of = "" if firing is None else f", {share} {firing:.1%}"
+    case = f"{estimand}, {kind.removeprefix('concept, ')}{of}, {documents} documents"
+    if known == 0:
+        return Row(case, "93% to 97%", f"no interval for any of {features} features", "shown")
+    low, high = clopper_pearson(covered, known)
+    measured = f"{percent(covered / known)} [{percent(low)}, {percent(high)}] of {known}"
+    if known < features:
+        measured += f"; {percent(1 - known / features)} without an interval"
+    if judged < known:
+        alone = f"{percent(covered_judged / judged)} of " if judged else ""
+        measured += f"; with enough active documents: {alone}{judged}"
+    passed = high >= BAND[0] and low <= BAND[1]
+    return Row(case, "93% to 97%", measured, "pass" if passed else "FAIL")
