@@ -92,6 +92,7 @@ def judge_permuted_labels(
             "token and one column a feature"
         )
     probes: dict[tuple[str, tuple[str, ...]], ProbeCheck | None] = {}
+    shifts: dict[str, ShiftedLabels] = {}
     outcomes: dict[str, FeatureOutcome] = {}
     for column, question in enumerate(features):
         if question.concept not in labels:
@@ -104,43 +105,58 @@ def judge_permuted_labels(
         if fault := too_few(sample.cluster, positive):
             outcomes[question.name] = FeatureOutcome(None, fault, {})
             continue
+        if question.concept not in shifts:
+            shifts[question.concept] = ShiftedLabels(positive)
         key = (question.concept, tuple(sorted(set(question.sites))))
         if key not in probes:
             probes[key] = _check_probe(sample, positive, key[1], alpha, seed)
-        outcomes[question.name] = _judge(values[:, column], positive, probes[key], alpha)
+        aurocs = shifts[question.concept].aurocs(values[:, column])
+        outcomes[question.name] = _judge(aurocs, probes[key], alpha)
     return _outcome(outcomes, probes)
 
 
-def shifted_aurocs(
-    scores: NDArray[np.floating], positive: Flags, fold: NDArray[np.intp] | None = None
-) -> Float64:
-    """AUROC of the scores for the labels shifted circularly by 0, 1, … tokens; [tokens].
+class ShiftedLabels:
+    """All circular shifts of some labels, ready to be held against any scores.
 
     Args:
-        scores, positive: [tokens].
+        positive: [tokens].
         fold: [tokens]; where given, pairs within folds only.
-
-    Returns:
-        AUROC with midranks for ties; [0] is that of the labels as they are. NaN for a shift that
-        leaves no pair of a positive and a negative.
     """
-    fold = np.zeros(len(scores), np.intp) if fold is None else fold
-    ranks = np.zeros(len(scores))
-    places = [fold == k for k in np.unique(fold)]
-    for here in places:
-        ranks[here] = rankdata(scores[here])
-    # Label i of a shift by s stands at token i + s: a circular correlation.
-    flags = np.conj(fft.rfft(positive.astype(np.float64)))
 
-    def summed(x: Float64) -> Float64:
-        result: Float64 = fft.irfft(fft.rfft(x) * flags, len(x))
+    def __init__(self, positive: Flags, fold: NDArray[np.intp] | None = None) -> None:
+        self._tokens = len(positive)
+        self._flags = np.conj(fft.rfft(positive.astype(np.float64)))
+        self._places: list[Flags | slice]
+        counts: list[Any]
+        if fold is None:
+            self._places = [slice(None)]
+            counts = [int(np.count_nonzero(positive))]
+            sizes = [len(positive)]
+        else:
+            masks = [fold == k for k in np.unique(fold)]
+            self._places = list(masks)
+            counts = [np.rint(self._summed(here.astype(np.float64))) for here in masks]
+            sizes = [int(here.sum()) for here in masks]
+        self._least = sum(m * (m + 1) / 2 for m in counts)
+        self._pairs = sum(m * (n - m) for m, n in zip(counts, sizes, strict=True))
+
+    def aurocs(self, scores: NDArray[np.floating]) -> Float64:
+        """AUROC of scores [tokens] for the labels shifted by 0, 1, … tokens; [tokens].
+
+        Ties count half; [0] is that of the labels as they are. NaN for a shift that leaves no pair
+        of a positive and a negative.
+        """
+        ranks = np.empty(len(scores))
+        for here in self._places:
+            ranks[here] = rankdata(scores[here])
+        ordered = self._summed(ranks) - self._least
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(self._pairs > 0, ordered / self._pairs, np.nan)
+
+    def _summed(self, x: Float64) -> Float64:
+        """Σ x over the positives of each shift: label i of a shift by s stands at token i + s."""
+        result: Float64 = fft.irfft(fft.rfft(x) * self._flags, self._tokens)
         return result
-
-    counts = [np.rint(summed(here.astype(np.float64))) for here in places]
-    ordered = summed(ranks) - sum(m * (m + 1) / 2 for m in counts)
-    pairs = sum(m * (here.sum() - m) for m, here in zip(counts, places, strict=True))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(pairs > 0, ordered / pairs, np.nan)
 
 
 def probe_on_shifted_labels(
@@ -165,7 +181,8 @@ def probe_on_shifted_labels(
     offset = int(np.random.default_rng(seed).integers(guard, len(positive) - guard + 1))
     shifted = np.roll(positive, offset)
     fold = cluster_folds(cluster, shifted, seed) if fold is None else fold
-    aurocs = shifted_aurocs(probe_scores(design, shifted, fold, seed).scores, shifted, fold)
+    scores = probe_scores(design, shifted, fold, seed).scores
+    aurocs = ShiftedLabels(shifted, fold).aurocs(scores)
     null = _null(aurocs)
     lower, upper = np.quantile(null, (alpha / 2, 1 - alpha / 2))
     spread = NULL_INFLATION * float(null.std())
@@ -190,10 +207,7 @@ def _null(aurocs: Float64) -> Float64:
     return null[np.isfinite(null)]
 
 
-def _judge(
-    values: NDArray[np.float32], positive: Flags, probe: ProbeCheck | None, alpha: float
-) -> FeatureOutcome:
-    aurocs = shifted_aurocs(values, positive)
+def _judge(aurocs: Float64, probe: ProbeCheck | None, alpha: float) -> FeatureOutcome:
     auroc, null = float(aurocs[0]), _null(aurocs)
     lower, upper = (float(x) for x in np.quantile(null, (alpha / 2, 1 - alpha / 2)))
     outside = not lower <= auroc <= upper
