@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, cast, func, select
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.orm import Session, aliased, defer, undefer
 
 from app.core.ids import new_id
@@ -128,8 +129,8 @@ def _views() -> Select[Any]:
             base.number,
             published_set.name,
             published.number,
-            func.jsonb_path_query_array(Repair.changes, "$[*].feature"),
-            func.jsonb_path_query_array(Repair.changes, "$[*].diagnosis"),
+            _each("feature"),
+            _each("diagnosis"),
         )
         .join(Monitor, Repair.monitor_id == Monitor.id)
         .join(Model, Monitor.model_id == Model.id)
@@ -142,3 +143,9 @@ def _views() -> Select[Any]:
         # Definitions and evidence may be megabytes a repair.
         .options(defer(Repair.changes), defer(Repair.features))
     )
+
+
+def _each(member: str) -> ColumnElement[list[str]]:
+    """One member of every change, without reading the rest."""
+    path = cast(f"$[*].{member}", JSONPATH)
+    return func.jsonb_path_query_array(Repair.changes, path, type_=JSONB())
