@@ -7,7 +7,7 @@ composites only, whose random components are given the spread of the real ones.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,8 @@ from workers.snapshots import SnapshotReader
 
 DIRECTIONS = 200
 """Random read-outs for each feature."""
+_GROUP = 64
+"""Features whose values are in memory at once."""
 MIN_DOCUMENTS = 5
 """With the concept in fewer documents of the sample, nothing is said."""
 
@@ -101,19 +103,25 @@ def measure_chance(
     stored = {c.name for c in (*reader.columns.sparse, *reader.columns.dense)}
     random = RandomReadouts(reader, sample, features, sites, directions, seed)
     found: dict[str, Chance | str] = {}
+    told: list[str] = []
+    for name in sorted(stored & concepts.keys()):
+        if concepts[name] not in corpus.labels:
+            found[name] = f"The corpus has no labels for concept {concepts[name]!r}."
+        elif name not in features:
+            found[name] = "Its definition is not known, and so not where it reads."
+        else:
+            told.append(name)
     # By site, so that its projections are ranked once.
-    order = sorted((n for n in concepts if n in stored), key=lambda n: (random.sites(n), n))
-    masks: dict[str, Bools] = {}
-    for name in order:
-        concept = concepts[name]
-        if concept not in corpus.labels:
-            found[name] = f"The corpus has no labels for concept {concept!r}."
-            continue
-        if concept not in masks:
-            masks[concept] = overlaps(
-                corpus.labels[concept], sample.document, sample.start, sample.end
-            )
-        found[name] = _chance(random, name, masks[concept], sample, corpus)
+    told.sort(key=lambda name: (random.sites(name), name))
+    masks = {
+        concept: overlaps(corpus.labels[concept], sample.document, sample.start, sample.end)
+        for concept in {concepts[name] for name in told}
+    }
+    for first in range(0, len(told), _GROUP):
+        group = told[first : first + _GROUP]
+        random.load(group)
+        for name in group:
+            found[name] = _chance(random, name, masks[concepts[name]], sample, corpus)
     return found
 
 
@@ -163,6 +171,13 @@ class RandomReadouts:
         self._dictionary_sites, self._directions, self._seed = sites, directions, seed
         self._sparse = {c.name for c in reader.columns.sparse}
         self._site: tuple[str, Float32, Float32] | None = None
+        self._own: dict[str, Float32] = {}
+
+    def load(self, names: Sequence[str]) -> None:
+        """Read the values of some features and of what they are made of, in place of others."""
+        needed = sorted({leaf for name in names for leaf in (name, *self._leaves(name))})
+        values = feature_values(self._reader, needed, self._sample.rows)
+        self._own = {name: values[:, i] for i, name in enumerate(needed)}
 
     def sites(self, name: str) -> tuple[str, ...]:
         """The sites that a feature reads, those of its components if it is a composite."""
@@ -175,11 +190,17 @@ class RandomReadouts:
         return (feature.site,)
 
     def value(self, name: str) -> Float32:
-        """[n] the feature's own values."""
-        return feature_values(self._reader, [name], self._sample.rows)[:, 0]
+        """[n] the values of a feature that was loaded."""
+        return self._own[name]
+
+    def _leaves(self, name: str) -> list[str]:
+        feature = self._features[name]
+        if not isinstance(feature, Composite):
+            return [name]
+        return [leaf for part in feature.components for leaf in self._leaves(part.feature)]
 
     def aurocs(self, name: str, positive: Bools) -> Float64:
-        """[directions] AUROC of a feature's random counterparts."""
+        """[directions] AUROC of the random counterparts of a feature that was loaded."""
         if isinstance(self._features[name], Composite):
             return rank_auroc(_ranks(self._values(name)), positive)
         _, _, ranks = self._read(self.sites(name)[0])
