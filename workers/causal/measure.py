@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -197,17 +197,24 @@ class _Run:
                 yield arm("steered", usable, sizes, self._units[feature])
 
     def _chunks(self, arms: Sequence[Arm], length: int) -> Iterator[list[Arm]]:
-        """Arms that go through one forward pass, beside the unedited row."""
+        """Arms that go through one forward pass, beside the unedited row.
+
+        An arm that reads more logits than fit at once is run again for each part of them.
+        """
         rows = max(self._settings.batch_tokens // length - 1, 1)
-        vocabulary = self._forward.vocabulary
+        # The unedited row gives as many logits again.
+        most = max(_LOGITS_AT_ONCE // (2 * self._forward.vocabulary), 1)
+        parts = (
+            replace(arm, read=arm.read[first : first + most])
+            for arm in arms
+            for first in range(0, len(arm.read), most)
+        )
         chunk: list[Arm] = []
-        held = length
-        for arm in arms:
-            if chunk and (
-                len(chunk) == rows or (held + len(arm.read)) * vocabulary > _LOGITS_AT_ONCE
-            ):
+        held = 0
+        for arm in parts:
+            if chunk and (len(chunk) == rows or held + len(arm.read) > most):
                 yield chunk
-                chunk, held = [], length
+                chunk, held = [], 0
             chunk.append(arm)
             held += len(arm.read)
         if chunk:

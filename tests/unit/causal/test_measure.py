@@ -234,6 +234,19 @@ def test_other_batch_sizes_change_rounding_alone(model: MakeModel, tokens: Token
     np.testing.assert_allclose(first.steered, second.steered, rtol=1e-3, atol=1e-3)
 
 
+def test_logits_that_do_not_fit_at_once_are_read_in_parts(
+    model: MakeModel, tokens: TokenizedCorpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feature = Direction(name="d", site=RESID, vector=vector(5))
+    whole = measure(model("llama"), tokens, [feature], {}, SETTINGS)
+    monkeypatch.setattr("workers.causal.measure._LOGITS_AT_ONCE", 300 * 2 * 5)
+    parts = measure(model("llama"), tokens, [feature], {}, SETTINGS)
+    np.testing.assert_array_equal(whole.tokens, parts.tokens)
+    np.testing.assert_array_equal(whole.steered_tokens, parts.steered_tokens)
+    np.testing.assert_allclose(whole.kl, parts.kl, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(whole.steered, parts.steered, rtol=1e-3, atol=1e-3)
+
+
 def test_where_a_threshold_splits_nothing_the_top_decile_stands_in(
     model: MakeModel, tokens: TokenizedCorpus
 ) -> None:
