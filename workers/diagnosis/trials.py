@@ -1,0 +1,285 @@
+"""Trials: is the frozen feature equivalent to the baseline's again, on held-out documents?"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.registry.definitions import Feature
+from workers.diagnosis.correlation import Correlation, correlation
+from workers.diagnosis.groups import (
+    Group,
+    Readers,
+    Sides,
+    base_parts,
+    group_sums,
+    make_groups,
+    site_of,
+)
+from workers.diagnosis.heads import SiteHeads
+from workers.diagnosis.maps import SiteMaps
+from workers.diagnosis.moments import assign_folds
+from workers.diagnosis.question import DiagnosisQuestion
+from workers.drift.activity import Activity, count_activity
+from workers.drift.estimands import Estimates, dense_estimates, sparse_estimates
+from workers.drift.ladder import judge
+from workers.drift.policy import Estimand, Policy
+from workers.drift.records import FeatureVerdict
+from workers.drift.sums import PairedSums
+from workers.drift.verdicts import VerdictTable
+
+Array = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Verdicts of some features under one hypothesis: one family of tests."""
+
+    parts: tuple[tuple[Group, PairedSums], ...]
+    policy: Policy
+
+    @cached_property
+    def table(self) -> VerdictTable:
+        """The verdicts, by the same ladder and margins as any comparison."""
+        activity: list[Activity] = []
+        found: dict[Estimand, list[tuple[NDArray[np.intp], Estimates]]] = {}
+        names: list[str] = []
+        for group, sums in self.parts:
+            where = np.arange(len(names), len(names) + len(group.names))
+            names.extend(group.names)
+            activity.append(count_activity(sums, dense=not group.sparse))
+            estimates = sparse_estimates(sums) if group.sparse else dense_estimates(sums)
+            for estimand, values in estimates.items():
+                found.setdefault(estimand, []).append((where, values))
+        merged = {
+            estimand: (
+                np.concatenate([where for where, _ in pieces]),
+                Estimates.concatenate([values for _, values in pieces]),
+            )
+            for estimand, pieces in found.items()
+        }
+        return judge(tuple(names), Activity.concatenate(activity), merged, self.policy)
+
+    def names(self) -> set[str]:
+        """Which features were tried."""
+        return {name for group, _ in self.parts for name in group.names}
+
+    def verdict(self, name: str) -> FeatureVerdict:
+        """One feature's verdict."""
+        return self.table.by_name(name)
+
+    def equivalent(self, name: str) -> bool:
+        """Whether every estimand is shown to lie within its margin."""
+        return name in self.names() and self.verdict(name).verdict == "stable"
+
+    def consistent(self, name: str) -> bool:
+        """Whether it cannot be shown, but every estimate lies within half of its margin."""
+        if name not in self.names():
+            return False
+        row = self.verdict(name)
+        within = (abs(e.effect) <= e.margin / 2 for e in row.estimates.values())
+        open_ = row.verdict in ("inconclusive", "insufficient")
+        return open_ and len(row.estimates) >= 3 and all(within)
+
+    def correlation(self, name: str) -> tuple[Correlation, int]:
+        """r of the candidate's held-out values with the baseline's, and the feature's position."""
+        for group, sums in self.parts:
+            if name in group.names:
+                return correlation(sums, self.policy.alpha), group.names.index(name)
+        raise KeyError(name)
+
+    def figure(self, name: str) -> dict[str, Any] | None:
+        """One feature's verdict and estimates as plain JSON values; None if it was not tried."""
+        if name not in self.names():
+            return None
+        row = self.verdict(name)
+        return {
+            "verdict": row.verdict,
+            "documents": row.g_active,
+            "estimates": {
+                estimand: {
+                    key: _number(getattr(e, key)) for key in ("effect", "lower", "upper", "margin")
+                }
+                for estimand, e in row.estimates.items()
+            },
+        }
+
+
+class Trials:
+    """Runs trials over one question's activations."""
+
+    def __init__(self, question: DiagnosisQuestion) -> None:
+        """Split the clusters into halves; nothing is read before it is needed."""
+        self.question = question
+        sample = question.sample
+        self.fold = assign_folds(sample.cluster, question.seed)
+        self.half = (self.fold // 2).astype(np.int8)
+        self.clusters = int(sample.cluster.max()) + 1 if len(sample.cluster) else 0
+        self.cluster_half = np.zeros(self.clusters, np.int8)
+        self.cluster_half[sample.cluster] = self.half
+        self._sides: tuple[tuple[str, ...], Sides] | None = None
+        self._maps: dict[str, SiteMaps] = {}
+
+    def unreadable(self, name: str) -> str | None:
+        """Why a feature cannot be evaluated on the sample; None if it can."""
+        question = self.question
+        for part in base_parts(name, question.features):
+            feature = question.features[part]
+            source = question.dictionaries.get(getattr(feature, "dictionary", ""))
+            if source is not None and source.architecture == "temporal":
+                return f"dictionary {source.name!r} reads whole sequences, which no map can realign"
+            site = site_of(feature, question.dictionaries)
+            if site not in question.sample.a or site not in question.sample.b:
+                return f"no raw activations of {site!r} are stored on both sides"
+            widths = {int(side[site].shape[1]) for side in (question.sample.a, question.sample.b)}
+            if len(widths) > 1:
+                return f"site {site!r} has another width in the candidate"
+        return None
+
+    def groups(self, names: Sequence[str]) -> list[Group]:
+        """The features by the sites that they need."""
+        question = self.question
+        tokens = len(question.sample.cluster)
+        return make_groups(names, question.features, question.dictionaries, tokens)
+
+    def sides(self, sites: tuple[str, ...]) -> Sides:
+        """Both sides' activations; those asked for last are kept."""
+        if self._sides is None or self._sides[0] != sites:
+            self._sides = None
+            sample = self.question.sample
+            a, b = ({site: side[site] for site in sites} for side in (sample.a, sample.b))
+            self._sides = sites, Sides(a, b, sample.cluster, self.half, self.clusters)
+        return self._sides[1]
+
+    def maps(self, site: str) -> SiteMaps:
+        """The maps of a site, shared by all its features."""
+        if site not in self._maps:
+
+            def read() -> tuple[Float32, Float32]:
+                sides = self.sides_of(site)
+                return sides.a[site], sides.b[site]
+
+            self._maps[site] = SiteMaps(read, self.fold, self.width(site))
+        return self._maps[site]
+
+    def width(self, site: str) -> int:
+        """Coordinates of a site."""
+        return int(self.sides_of(site).a[site].shape[1])
+
+    def heads(
+        self, site: str, names: Sequence[str], changed: Mapping[str, Feature] | None = None
+    ) -> SiteHeads:
+        """Features of a site, some of them with another definition."""
+        question = self.question
+        features = {**question.features, **(changed or {})}
+        chosen = [features[name] for name in names]
+        return SiteHeads(chosen, question.dictionaries, self.width(site))
+
+    def sides_of(self, site: str) -> Sides:
+        """Sides that hold a site, whatever else they hold."""
+        if self._sides is not None and site in self._sides[0]:
+            return self._sides[1]
+        return self.sides((site,))
+
+    def run(self, names: Sequence[str], candidate: Callable[[Group], Readers]) -> Trial:
+        """Judge features whose candidate values are read in some way.
+
+        Args:
+            candidate: gives a group's readers, for fits on the first and on the second half.
+        """
+        parts = []
+        for group in self.groups(names):
+            sides = self.sides(group.sites)
+            baseline = {s: self.heads(s, group.bases[s]).under() for s in group.sites}
+            sums = group_sums(group, self.question.features, sides, baseline, candidate(group))
+            parts.append((group, sums))
+        return Trial(tuple(parts), self.question.policy)
+
+    def as_is(self, names: Sequence[str]) -> Trial:
+        """The frozen features on the candidate as it is."""
+
+        def readers(group: Group) -> Readers:
+            found = {s: self.heads(s, group.bases[s]).under() for s in group.sites}
+            return {site: (reader, reader) for site, reader in found.items()}
+
+        return self.run(names, readers)
+
+    def mapped(self, names: Sequence[str], kind: str) -> Trial:
+        """The frozen features behind a map of the activations: scale, procrustes or ridge."""
+
+        def readers(group: Group) -> Readers:
+            found = {}
+            for site in group.sites:
+                heads, maps = self.heads(site, group.bases[site]), self.maps(site)
+                found[site] = (heads.under(maps.get(kind, 0)), heads.under(maps.get(kind, 1)))
+            return found
+
+        return self.run(names, readers)
+
+    def replaced(
+        self, names: Sequence[str], fits: tuple[Mapping[str, Feature], Mapping[str, Feature]]
+    ) -> Trial:
+        """Other definitions in the features' place, one for each half that they were chosen on."""
+
+        def readers(group: Group) -> Readers:
+            found = {}
+            for site in group.sites:
+                first, second = (self.heads(site, group.bases[site], fit) for fit in fits)
+                found[site] = (first.under(), second.under())
+            return found
+
+        return self.run(names, readers)
+
+    def own_scale(self, trial: Trial, names: Sequence[str]) -> tuple[Trial, dict[str, Array]]:
+        """The features' own values scaled by least squares, from the sums as they are.
+
+        Features with a threshold other than 0 that are mostly silent are left out: which tokens
+        they are on at depends on the scale.
+
+        Returns:
+            The trial, and for each feature the scales fitted on each half and on everything.
+        """
+        parts, factors = [], {}
+        for group, sums in trial.parts:
+            chosen = [
+                i
+                for i, name in enumerate(group.names)
+                if name in names
+                and (not group.sparse or self.question.features[name].threshold == 0)
+            ]
+            if not chosen:
+                continue
+            some = _columns(sums, chosen)
+            fits = [
+                _ratio(some.sum_ab[use].sum(0), some.sum_bb[use].sum(0))
+                for use in (self.cluster_half == 0, self.cluster_half == 1, slice(None))
+            ]
+            s = np.where(self.cluster_half[:, None] == 0, fits[1], fits[0])
+            scaled = replace(
+                some,
+                sum_b=some.sum_b * s,
+                sum_bb=some.sum_bb * s * s,
+                sum_ab=some.sum_ab * s,
+                co_b=some.co_b * s,
+            )
+            parts.append((replace(group, names=tuple(group.names[i] for i in chosen)), scaled))
+            for at, i in enumerate(chosen):
+                factors[group.names[i]] = np.array([fit[at] for fit in fits])
+        return Trial(tuple(parts), self.question.policy), factors
+
+
+def _columns(sums: PairedSums, chosen: list[int]) -> PairedSums:
+    names = [name for name in PairedSums.__dataclass_fields__ if name != "tokens"]
+    return PairedSums(sums.tokens, *(getattr(sums, name)[:, chosen] for name in names))
+
+
+def _ratio(x: Array, y: Array) -> Array:
+    return np.divide(x, y, out=np.ones_like(x), where=(y > 0) & (x > 0))
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

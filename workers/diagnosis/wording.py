@@ -1,0 +1,93 @@
+"""Diagnoses in one sentence each, with the figures that they rest on."""
+
+from workers.diagnosis.correlation import Correlation
+from workers.diagnosis.trials import Trial
+
+_IDENTITY = ("identity_sparse", "identity_dense")
+
+
+def evidence(trial: Trial, name: str) -> str:
+    """How close to the baseline a feature came, on held-out documents."""
+    row = trial.verdict(name)
+    for estimand in _IDENTITY:
+        found = row.estimates.get(estimand)  # type: ignore[call-overload]
+        if found is not None:
+            return (
+                f"identity changes by {found.effect:.3f} [{found.lower:.3f}, {found.upper:.3f}], "
+                f"margin {found.margin:.2g}, in {row.g_active} documents"
+            )
+    return f"no identity can be told in {row.g_active} documents"
+
+
+def interval(found: Correlation, at: int) -> str:
+    """A correlation with its interval."""
+    return f"{found.point[at]:.2f} [{found.lower[at]:.2f}, {found.upper[at]:.2f}]"
+
+
+def rescaled_site(site: str, factor: float, held_out: str) -> str:
+    """The whole site was scaled."""
+    return (
+        f"Activations at {site} are {1 / factor:.3g} times the baseline's; divided by that, the "
+        f"frozen feature is equivalent to the baseline's on held-out documents: {held_out}."
+    )
+
+
+def rescaled_value(factor: float, held_out: str) -> str:
+    """The feature's own value was scaled."""
+    return (
+        f"The feature's own value is {1 / factor:.3g} times the baseline's; divided by that, it is "
+        f"equivalent on held-out documents: {held_out}."
+    )
+
+
+def rotated(site: str, kind: str, held_out: str) -> str:
+    """The site's coordinates changed."""
+    way = "a rotation" if kind == "procrustes" else "a linear (ridge) map"
+    return (
+        f"After {way} of {site}, fitted without labels on other documents, the frozen feature is "
+        f"equivalent to the baseline's: {held_out}."
+    )
+
+
+def moved(what: str, old: int, new: int, held_out: str) -> str:
+    """Another latent or neuron has taken its place."""
+    return (
+        f"{what.capitalize()} {new} now does what {what} {old} did: chosen on half of the "
+        f"documents, it is equivalent on the others: {held_out}."
+    )
+
+
+def carried(by: str, r: str, random: str) -> str:
+    """Another read-out carries it."""
+    return (
+        f"The frozen read-out fails even after realignment, but {by} carries the feature on "
+        f"held-out documents: correlation {r} with the baseline's values, {random} for the same "
+        "refit on a randomised model."
+    )
+
+
+def lost(site: str, r: str, random: str | None) -> str:
+    """Nothing at the site tells it any more."""
+    beside = "" if random is None else f", {random} on a randomised model"
+    return (
+        f"No read-out at {site} recovers it: the refitted one correlates {r} with the baseline's "
+        f"values on held-out documents{beside}."
+    )
+
+
+def stale(dictionary: str, gate: str, r: str) -> str:
+    """The dictionary no longer describes its site."""
+    return (
+        f"Dictionary {dictionary!r} has left its gate, {gate}, also after realignment, while a "
+        f"refitted read-out still recovers the feature (correlation {r}): the dictionary needs "
+        "training on this checkpoint."
+    )
+
+
+def few(documents: int, needed: int, like: str | None) -> str:
+    """Too few documents to tell."""
+    hint = "" if like is None else f" The estimates are consistent with {like}."
+    return (
+        f"Active in {documents} documents of the activation sample, {needed} are needed for a "
+        f"diagnosis; keep more activation tokens.{hint}"
+    )
