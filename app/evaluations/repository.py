@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, aliased
 
 from app.core.rows import insert_if_absent, newest_first
 from app.evaluations.tables import Evaluation, EvaluationSnapshot, Shard
-from app.monitors.tables import Monitor
+from app.monitors.tables import Monitor, PageBudgetEntry
 from app.registry.tables import (
     Checkpoint,
     Corpus,
@@ -57,6 +57,7 @@ class EvaluationView:
     work: Work = Work()
     controls: Sequence[Control] = field(default_factory=list)
     health: Sequence[DictionaryHealth] = field(default_factory=list)
+    page_share: PageBudgetEntry | None = None
 
 
 def insert_evaluation(session: Session, **values: Any) -> Evaluation | None:
@@ -183,6 +184,12 @@ def _complete(session: Session, rows: Sequence[tuple[Evaluation, Names]]) -> lis
         .order_by(DictionaryHealth.dictionary, DictionaryHealth.role)
     ):
         health.setdefault(reading.evaluation_id, []).append(reading)
+    shares = {
+        share.evaluation_id: share
+        for share in session.scalars(
+            select(PageBudgetEntry).where(PageBudgetEntry.evaluation_id.in_(ids))
+        )
+    }
     return [
         EvaluationView(
             evaluation,
@@ -190,6 +197,7 @@ def _complete(session: Session, rows: Sequence[tuple[Evaluation, Names]]) -> lis
             work.get(evaluation.id, Work()),
             controls.get(evaluation.id, []),
             health.get(evaluation.id, []),
+            shares.get(evaluation.id),
         )
         for evaluation, names in rows
     ]

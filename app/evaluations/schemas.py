@@ -1,6 +1,6 @@
 """Evaluations as they are asked for and answered."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -48,9 +48,18 @@ class ControlOut(Output):
     """The outcome of one negative control."""
 
     control: str
-    passed: bool
+    passed: bool | None = Field(description="Null: not applicable, or it cannot be told")
     detail: str
     figures: dict[str, Any]
+
+
+class PageShareOut(Output):
+    """What an evaluation may spend of its monitor's false-page budget of the quarter."""
+
+    alpha: float = Field(description="Level for all its pages together")
+    quarter: date = Field(description="The first day of the calendar quarter, UTC")
+    ordinal: int = Field(description="1 for the first evaluation of the quarter")
+    planned: bool = Field(description="False beyond the planned number: from the rest's tail")
 
 
 class DictionaryHealthOut(Output):
@@ -94,8 +103,20 @@ class EvaluationOut(Output):
                             "passed": True,
                             "detail": "the same weights again gave the same bytes",
                             "figures": {},
-                        }
+                        },
+                        {
+                            "control": "permuted_labels",
+                            "passed": None,
+                            "detail": "no watched feature has a concept that the corpus labels",
+                            "figures": {},
+                        },
                     ],
+                    "page_share": {
+                        "alpha": 0.0031,
+                        "quarter": "2026-10-01",
+                        "ordinal": 8,
+                        "planned": True,
+                    },
                     "dictionary_health": [
                         {
                             "role": "candidate",
@@ -141,6 +162,7 @@ class EvaluationOut(Output):
     error: Failure | None
     summary: dict[str, Any] | None
     controls: list[ControlOut]
+    page_share: PageShareOut | None = Field(description="Null until it is compared")
     dictionary_health: list[DictionaryHealthOut]
     created_at: datetime
     started_at: datetime | None

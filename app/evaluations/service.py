@@ -1,6 +1,7 @@
 """Accepting evaluations: what is compared with what is decided here, once, and kept."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -14,13 +15,14 @@ from app.evaluations.schemas import (
     DictionaryHealthOut,
     EvaluationOut,
     Failure,
+    PageShareOut,
     Progress,
 )
 from app.monitors.repository import enabled_monitors
 from app.monitors.schemas import BaselineRule, FeatureSetVersionRef
 from app.monitors.service import resolve_baseline
 from app.monitors.tables import Monitor
-from app.registry.repository.models import checkpoint_before
+from app.registry.repository.models import benign_checkpoints, checkpoint_before
 from app.registry.schemas.models import SkippedMonitor
 from app.registry.tables import Checkpoint, Corpus, FeatureSetVersion, Model
 
@@ -39,17 +41,20 @@ def start(
     if previous_id is None:
         before = checkpoint_before(session, checkpoint)
         previous_id = before.id if before is not None else None
-    inputs_digest = sha256_json(
-        {
-            "monitor": str(monitor.id),
-            "checkpoint": str(checkpoint.id),
-            "baseline": str(baseline.id),
-            "previous": str(previous_id) if previous_id is not None else None,
-            "corpus": session.get_one(Corpus, monitor.corpus_id).digest,
-            "features": _target_digest(session, monitor),
-            "policy": monitor.policy,
-        }
-    )
+    inputs: dict[str, Any] = {
+        "monitor": str(monitor.id),
+        "checkpoint": str(checkpoint.id),
+        "baseline": str(baseline.id),
+        "previous": str(previous_id) if previous_id is not None else None,
+        "corpus": session.get_one(Corpus, monitor.corpus_id).digest,
+        "features": _target_digest(session, monitor),
+        "policy": monitor.policy,
+    }
+    marked = benign_checkpoints(session, model.id, exclude={baseline.id, checkpoint.id})
+    if marked:
+        # They set the noise floor: after another mark the same question has another answer.
+        inputs["benign"] = sorted(str(row.id) for row in marked)
+    inputs_digest = sha256_json(inputs)
     evaluation = repository.insert_evaluation(
         session,
         monitor_id=monitor.id,
@@ -133,7 +138,7 @@ def present(view: EvaluationView) -> EvaluationOut:
     reference = None
     if names.feature_set is not None and names.feature_set_version is not None:
         reference = FeatureSetVersionRef(name=names.feature_set, version=names.feature_set_version)
-    error = evaluation.error
+    error, share = evaluation.error, view.page_share
     return EvaluationOut.model_validate(
         {
             "id": evaluation.id,
@@ -154,6 +159,7 @@ def present(view: EvaluationView) -> EvaluationOut:
             "error": Failure.model_validate(error) if error is not None else None,
             "summary": evaluation.summary,
             "controls": [ControlOut.model_validate(control) for control in view.controls],
+            "page_share": PageShareOut.model_validate(share) if share is not None else None,
             "dictionary_health": [DictionaryHealthOut.model_validate(row) for row in view.health],
             "created_at": evaluation.created_at,
             "started_at": evaluation.started_at,

@@ -75,11 +75,11 @@ def _values(reading: Reading) -> Iterator[Metric]:
         )
     yield _gauge(
         "control_failed",
-        "1 when a negative control of the newest evaluation failed: its verdicts are not to be "
-        "trusted.",
+        "1 when a negative control of the newest evaluation failed, 0 when it held; without a "
+        "value where it does not apply or cannot be told.",
         (*_MONITOR, "control"),
         (
-            ((*_labels(latest), control), float(not passed))
+            ((*_labels(latest), control), None if passed is None else float(not passed))
             for latest in reading.latest
             for control, passed in latest.controls.items()
         ),
@@ -154,6 +154,19 @@ def _comparisons(latest: tuple[Latest, ...]) -> Iterator[Metric]:
         (*labels, "q"),
         ((((*key, q), score)) for key, c in pairs for q, score in c.score_quantiles.items()),
     )
+    yield _gauge(
+        "paged_features",
+        "Features beyond a margin by simultaneous intervals within the false-page budget: wake "
+        "someone.",
+        labels,
+        ((key, c.paged) for key, c in pairs),
+    )
+    yield _gauge(
+        "slow_drift_features",
+        "Watched features whose moving average over checkpoints has left its bound.",
+        labels,
+        ((key, c.slow_drift) for key, c in pairs),
+    )
 
 
 def _features(latest: tuple[Latest, ...]) -> Iterator[Metric]:
@@ -215,6 +228,15 @@ def _work(reading: Reading, finished: Finished) -> Iterator[Metric]:
             ((entry.key.model, entry.key.monitor), entry.last_success.timestamp())
             for entry in reading.activity
             if entry.last_success is not None
+        ),
+    )
+    yield _gauge(
+        "page_budget_remaining_ratio",
+        "Share of the calendar quarter's false-page budget that is not spent.",
+        _MONITOR,
+        (
+            ((entry.key.model, entry.key.monitor), entry.page_budget_remaining)
+            for entry in reading.activity
         ),
     )
     yield _gauge(

@@ -30,6 +30,9 @@ class Comparison:
     verdicts: Mapping[str, int]
     ratio: tuple[float, float, float] | None
     score_quantiles: Mapping[str, float]
+    paged: int
+    """Features that someone is woken for."""
+    slow_drift: int
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,8 @@ class Latest:
     comparisons: tuple[Comparison, ...]
     features: tuple[WatchedFeature, ...]
     dictionaries: tuple[Health, ...]
-    controls: Mapping[str, bool]
-    """control → whether it passed."""
+    controls: Mapping[str, bool | None]
+    """control → whether it passed; none: not applicable, or it cannot be told."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,8 @@ class Activity:
     """What a monitor's evaluations are doing and have done."""
 
     key: MonitorKey
+    page_budget_remaining: float | None
+    """Share of the quarter's false-page budget that is left; none for a disabled monitor."""
     states: Mapping[str, int]
     durations: Mapping[str, Durations]
     last_success: datetime | None

@@ -1,15 +1,16 @@
 """The exporter's SQL: a few bounded statements, whatever the number of evaluations."""
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, case, extract, func, literal, select, text, true
+from sqlalchemy import and_, case, extract, func, literal, or_, select, text, true
 from sqlalchemy.orm import Session, aliased
 
 from app.evaluations.tables import Evaluation, OutboxMessage, Shard
 from app.exporter.reading import DURATION_BOUNDS
-from app.monitors.tables import Monitor
+from app.monitors.tables import Monitor, PageBudgetEntry
 from app.registry.tables import Alias, Checkpoint, Model
 from app.verdicts.tables import Control, DictionaryHealth, Verdict
 
@@ -34,9 +35,15 @@ def begin(session: Session, statement_timeout: float) -> None:
 
 
 def monitors(session: Session) -> tuple[Rows, int]:
-    """(id, monitor, model) of the first monitors by name, and how many there are in all."""
+    """(id, monitor, model, enabled, policy) of the first by name, and how many there are in all."""
     rows = session.execute(
-        select(Monitor.id, Monitor.name.label("monitor"), Model.name.label("model"))
+        select(
+            Monitor.id,
+            Monitor.name.label("monitor"),
+            Model.name.label("model"),
+            Monitor.enabled,
+            Monitor.policy,
+        )
         .join(Model, Model.id == Monitor.model_id)
         .order_by(Monitor.name)
         .limit(MAX_MONITORS)
@@ -86,6 +93,29 @@ def verdict_counts(session: Session, evaluation_ids: Sequence[UUID]) -> Rows:
         )
         .where(Verdict.evaluation_id.in_(evaluation_ids))
         .group_by(Verdict.evaluation_id, Verdict.comparison, Verdict.verdict)
+    ).all()
+
+
+def flag_counts(session: Session, evaluation_ids: Sequence[UUID]) -> Rows:
+    """(evaluation_id, comparison, paged, slow_drift): numbers of flagged features."""
+    return session.execute(
+        select(
+            Verdict.evaluation_id,
+            Verdict.comparison,
+            func.count().filter(Verdict.paged).label("paged"),
+            func.count().filter(Verdict.slow_drift).label("slow_drift"),
+        )
+        .where(Verdict.evaluation_id.in_(evaluation_ids), or_(Verdict.paged, Verdict.slow_drift))
+        .group_by(Verdict.evaluation_id, Verdict.comparison)
+    ).all()
+
+
+def pages_spent(session: Session, monitor_ids: Sequence[UUID], quarter: date) -> Rows:
+    """(monitor_id, spent) of the false-page budget of a quarter."""
+    return session.execute(
+        select(PageBudgetEntry.monitor_id, func.sum(PageBudgetEntry.alpha).label("spent"))
+        .where(PageBudgetEntry.monitor_id.in_(monitor_ids), PageBudgetEntry.quarter == quarter)
+        .group_by(PageBudgetEntry.monitor_id)
     ).all()
 
 

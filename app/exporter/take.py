@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from app.core.clock import now
 from app.exporter import repository
 from app.exporter.reading import (
     DURATION_BOUNDS,
@@ -23,9 +24,11 @@ from app.exporter.reading import (
     Reading,
     WatchedFeature,
 )
+from app.monitors.page_budget import Budget, quarter_of
+from app.monitors.policy import DriftPolicy
 from app.verdicts.tables import COMPARISONS, VERDICTS
 
-QUANTILES = (0.5, 0.9, 0.99)
+QUANTILES = (0.1, 0.5, 0.9, 0.99)
 JUDGED = ("drifted", "stable", "inconclusive")
 """Verdicts on features that the data could decide on: the whole of which drifted is a share."""
 
@@ -49,7 +52,9 @@ def take_reading(session: Session, statement_timeout: float) -> Reading:
     shards = {row.state: row.shards for row in repository.open_shards(session)}
     return Reading(
         latest=latest,
-        activity=_activity(repository.activity(session, list(keys)), keys),
+        activity=_activity(
+            repository.activity(session, list(keys)), keys, _page_budgets(session, rows)
+        ),
         newest_checkpoints=_newest_checkpoints(evaluations, keys),
         aliases=tuple(
             CheckpointInfo(row.model, row.checkpoint, row.digest or "", row.alias)
@@ -86,6 +91,10 @@ def _latest(
         (row.evaluation_id, row.comparison): row.scores
         for row in repository.score_quantiles(session, ids, QUANTILES)
     }
+    flags = {
+        (row.evaluation_id, row.comparison): (row.paged, row.slow_drift)
+        for row in repository.flag_counts(session, ids)
+    }
     features = _by_evaluation(repository.watched_features(session, ids))
     health = _by_evaluation(repository.dictionary_health(session, ids))
     controls = _by_evaluation(repository.controls(session, ids))
@@ -97,7 +106,13 @@ def _latest(
             digest=row.digest or "",
             baseline=row.baseline,
             comparisons=tuple(
-                _comparison(name, summary, counted[row.id, name], scores.get((row.id, name)))
+                _comparison(
+                    name,
+                    summary,
+                    counted[row.id, name],
+                    scores.get((row.id, name)),
+                    flags.get((row.id, name), (0, 0)),
+                )
                 for name in COMPARISONS
                 if (summary := _summary_of(row.summary, name)) or (row.id, name) in counted
             ),
@@ -133,7 +148,11 @@ def _summary_of(summary: Mapping[str, Any] | None, comparison: str) -> Mapping[s
 
 
 def _comparison(
-    name: str, summary: Mapping[str, Any], counted: Mapping[str, int], scores: list[float] | None
+    name: str,
+    summary: Mapping[str, Any],
+    counted: Mapping[str, int],
+    scores: list[float] | None,
+    flags: tuple[int, int],
 ) -> Comparison:
     found = summary.get("counts") or counted
     verdicts = {verdict: int(found.get(verdict, 0)) for verdict in VERDICTS}
@@ -142,6 +161,7 @@ def _comparison(
     if None in ratio and judged:
         ratio = (verdicts["drifted"] / judged, *wilson(verdicts["drifted"], judged))
     estimate, lower, upper = ratio
+    paged, slow_drift = flags
     return Comparison(
         name=name,
         verdicts=verdicts,
@@ -149,7 +169,23 @@ def _comparison(
         if estimate is None or lower is None or upper is None
         else (estimate, lower, upper),
         score_quantiles={str(q): score for q, score in zip(QUANTILES, scores or (), strict=False)},
+        paged=paged,
+        slow_drift=slow_drift,
     )
+
+
+def _page_budgets(session: Session, monitors: repository.Rows) -> dict[UUID, float]:
+    """Enabled monitor → the share of its false-page budget that is left in this quarter."""
+    enabled = [row for row in monitors if row.enabled]
+    quarter = quarter_of(now())
+    entries = repository.pages_spent(session, [row.id for row in enabled], quarter)
+    spent = {row.monitor_id: row.spent for row in entries}
+    return {
+        row.id: Budget(
+            quarter, DriftPolicy.model_validate(row.policy).pages.alpha, spent.get(row.id, 0.0)
+        ).remaining_ratio
+        for row in enabled
+    }
 
 
 def _newest_checkpoints(evaluations: repository.Rows, keys: Keys) -> tuple[CheckpointInfo, ...]:
@@ -163,7 +199,10 @@ def _newest_checkpoints(evaluations: repository.Rows, keys: Keys) -> tuple[Check
     )
 
 
-def _activity(rows: repository.Rows, keys: Keys) -> tuple[Activity, ...]:
+def _activity(
+    rows: repository.Rows, keys: Keys, budgets: Mapping[UUID, float]
+) -> tuple[Activity, ...]:
+    left = {keys[monitor_id]: ratio for monitor_id, ratio in budgets.items()}
     ordered = sorted(rows, key=lambda row: (keys[row.monitor_id].monitor, row.state))
     by_monitor = {
         key: list(states) for key, states in groupby(ordered, key=lambda row: keys[row.monitor_id])
@@ -171,6 +210,7 @@ def _activity(rows: repository.Rows, keys: Keys) -> tuple[Activity, ...]:
     return tuple(
         Activity(
             key=key,
+            page_budget_remaining=left.get(key),
             states={row.state: row.evaluations for row in by_monitor.get(key, ())},
             durations={
                 row.state: Durations(

@@ -66,11 +66,16 @@ def create(session: Session, body: MonitorCreate) -> tuple[MonitorView, bool]:
     created = repository.insert_monitor(session, name=body.name, updated_at=now(), **content)
     view = find_monitor(session, body.name)
     if created is None:
+        # A policy that an older release stored lacks the fields that have come since.
+        stored = DriftPolicy.model_validate(view.monitor.policy).model_dump(mode="json")
         require_same(
             "monitor",
             body.name,
             {
-                field.removesuffix("_id"): (getattr(view.monitor, field), value)
+                field.removesuffix("_id"): (
+                    stored if field == "policy" else getattr(view.monitor, field),
+                    value,
+                )
                 for field, value in content.items()
             },
         )

@@ -15,6 +15,8 @@ from app.monitors.policy import GatePolicy
 Outcome = Literal["pending", "fail", "inconclusive", "pass"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 NAMED_FEATURES = 20
+_WHOLE = frozenset({"no_op"})
+"""Controls that are about the evaluation: when one fails, no verdict of it can be trusted."""
 
 
 @dataclass(frozen=True)
@@ -26,20 +28,28 @@ class Standing:
         state: that evaluation's state.
         trouble: why the evaluation failed, or why there is none.
         counts: features by verdict, of the comparison with the pinned baseline.
+        baseline: name of the checkpoint that it was compared with.
         failed_controls: names of negative controls that did not hold.
         drifted: names of drifted features, the worst first; the first few suffice.
         unproven: names of features neither stable nor drifted, likewise.
+        untrusted: names of features whose own controls failed, likewise.
+        slow_drift: names of features that drift slowly and have not yet drifted, likewise.
+        pages: names of features that someone is woken for, likewise.
     """
 
     monitor: str
     policy: GatePolicy
     evaluation: UUID | None = None
+    baseline: str | None = None
     state: str | None = None
     trouble: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
     failed_controls: Sequence[str] = ()
     drifted: Sequence[str] = ()
     unproven: Sequence[str] = ()
+    untrusted: Sequence[str] = ()
+    slow_drift: Sequence[str] = ()
+    pages: Sequence[str] = ()
 
     @property
     def features(self) -> int:
@@ -69,6 +79,8 @@ class Reason:
     code: str
     detail: str
     features: tuple[str, ...] = ()
+    evaluation: UUID | None = None
+    baseline: str | None = None
 
 
 def decide(standings: Sequence[Standing]) -> tuple[Outcome, list[Reason]]:
@@ -89,7 +101,15 @@ def judge(standing: Standing) -> list[Reason]:
     """What one monitor has against the checkpoint."""
 
     def reason(outcome: Outcome, code: str, detail: str, named: Sequence[str] = ()) -> Reason:
-        return Reason(outcome, standing.monitor, code, detail, tuple(named[:NAMED_FEATURES]))
+        return Reason(
+            outcome,
+            standing.monitor,
+            code,
+            detail,
+            tuple(named[:NAMED_FEATURES]),
+            standing.evaluation,
+            standing.baseline,
+        )
 
     match standing.state:
         case None:
@@ -114,13 +134,26 @@ def judge(standing: Standing) -> list[Reason]:
             f"the policy lets {policy.max_drifted_ratio:.1%} pass"
         )
         found.append(reason("fail", "drifted", detail, standing.drifted))
-    if standing.failed_controls:
-        detail = (
-            f"the control {', '.join(standing.failed_controls)} failed, so the verdicts cannot "
-            "be trusted"
-        )
+    unproven = standing.unproven_ratio > policy.max_unproven_ratio
+    failed = ", ".join(standing.failed_controls)
+    untrusted = counts.get("untrusted", 0)
+    if failed and (untrusted == 0 or _WHOLE.intersection(standing.failed_controls)):
+        detail = f"the control {failed} failed, so the verdicts cannot be trusted"
         found.append(reason("inconclusive", "control_failed", detail))
-    if standing.unproven_ratio > policy.max_unproven_ratio:
+    elif failed and unproven:
+        # Features whose own control failed are unproven; the policy says how many may be.
+        detail = (
+            f"the control {failed} failed for {untrusted} of {total} features, whose verdicts "
+            "cannot be trusted"
+        )
+        found.append(reason("inconclusive", "control_failed", detail, standing.untrusted))
+    if standing.slow_drift:
+        detail = (
+            "the moving average over checkpoints has left its bound: many small steps add up, "
+            "though the comparison with the baseline does not show a drift yet"
+        )
+        found.append(reason("inconclusive", "slow_drift", detail, standing.slow_drift))
+    if unproven:
         parts = [
             f"{count} {verdict}"
             for verdict, count in sorted(counts.items())

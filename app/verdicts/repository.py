@@ -1,12 +1,12 @@
 """SQL of verdicts: lists, histories, and what the gate is decided on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, literal, or_, select, union_all
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, aliased
 
@@ -41,6 +41,11 @@ class VerdictFilter:
     diagnoses: Sequence[str] = ()
     features: Sequence[str] = ()
     comparison: str | None = None
+    earns_keep: Sequence[str] = ()
+    causal_verdicts: Sequence[str] = ()
+    paged: bool | None = None
+    slow_drift: bool | None = None
+    token_level: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,18 @@ class FeatureLine:
 class Named:
     """The first few features that speak against a checkpoint, the worst first."""
 
-    drifted: list[str]
-    unproven: list[str]
+    drifted: list[str] = field(default_factory=list)
+    unproven: list[str] = field(default_factory=list)
+    untrusted: list[str] = field(default_factory=list)
+    slow_drift: list[str] = field(default_factory=list)
+    pages: list[str] = field(default_factory=list)
+
+
+class Flags(NamedTuple):
+    """How many features of a comparison are flagged."""
+
+    paged: int = 0
+    slow_drift: int = 0
 
 
 # Nulls sort last: what has no score is never the worst. A score is never negative.
@@ -97,9 +112,18 @@ def list_verdicts(
         (Verdict.change, which.changes),
         (Verdict.diagnosis, which.diagnoses),
         (Verdict.feature, which.features),
+        (Verdict.earns_keep, which.earns_keep),
+        (Verdict.causal_verdict, which.causal_verdicts),
     ):
         if allowed:
             statement = statement.where(column.in_(allowed))
+    for flag, wanted in (
+        (Verdict.paged, which.paged),
+        (Verdict.slow_drift, which.slow_drift),
+        (Verdict.token_level, which.token_level),
+    ):
+        if wanted is not None:
+            statement = statement.where(flag.is_(wanted))
     if which.comparison is not None:
         statement = statement.where(Verdict.comparison == which.comparison)
     if after is not None:
@@ -130,6 +154,21 @@ def verdict_counts(
     for evaluation_id, comparison, verdict, count in rows:
         counts.setdefault((evaluation_id, comparison), {})[verdict] = count
     return counts
+
+
+def flag_counts(session: Session, evaluation_ids: Sequence[UUID]) -> dict[tuple[UUID, str], Flags]:
+    """(evaluation, comparison) → flagged features, of the stored rows."""
+    rows = session.execute(
+        select(
+            Verdict.evaluation_id,
+            Verdict.comparison,
+            func.count().filter(Verdict.paged),
+            func.count().filter(Verdict.slow_drift),
+        )
+        .where(Verdict.evaluation_id.in_(evaluation_ids), or_(Verdict.paged, Verdict.slow_drift))
+        .group_by(Verdict.evaluation_id, Verdict.comparison)
+    )
+    return {(row[0], row[1]): Flags(row[2], row[3]) for row in rows}
 
 
 def monitor_history(
@@ -238,30 +277,53 @@ def failed_controls(session: Session, evaluation_ids: Sequence[UUID]) -> dict[UU
     return found
 
 
+_GROUPS: dict[str, ColumnElement[bool]] = {
+    "drifted": Verdict.verdict == "drifted",
+    "unproven": Verdict.verdict.not_in(("drifted", "stable")),
+    "untrusted": Verdict.verdict == "untrusted",
+    "slow_drift": and_(Verdict.slow_drift, Verdict.verdict != "drifted"),
+    "pages": Verdict.paged.is_(True),
+}
+
+
 def named_features(
     session: Session, evaluation_ids: Sequence[UUID], limit: int
 ) -> dict[UUID, Named]:
-    """Evaluation → the first drifted and unproven features of its baseline comparison."""
-    group = case((Verdict.verdict == "drifted", "drifted"), else_="unproven")
+    """Evaluation → the first features of its baseline comparison that speak against it."""
     rank = func.row_number().over(
-        partition_by=(Verdict.evaluation_id, group),
-        order_by=(_SCORES["effect"].desc(), Verdict.feature),
+        partition_by=Verdict.evaluation_id, order_by=(_SCORES["effect"].desc(), Verdict.feature)
     )
-    ranked = (
-        select(Verdict.evaluation_id, Verdict.feature, group.label("group"), rank.label("rank"))
-        .where(
-            Verdict.evaluation_id.in_(evaluation_ids),
-            Verdict.comparison == "baseline",
-            Verdict.verdict != "stable",
+    ranked = union_all(
+        *(
+            select(
+                Verdict.evaluation_id,
+                Verdict.feature,
+                literal(name).label("group"),
+                rank.label("rank"),
+            ).where(
+                Verdict.evaluation_id.in_(evaluation_ids),
+                Verdict.comparison == "baseline",
+                belongs,
+            )
+            for name, belongs in _GROUPS.items()
         )
-        .subquery()
-    )
+    ).subquery()
     rows = session.execute(
         select(ranked.c.evaluation_id, ranked.c.group, ranked.c.feature)
         .where(ranked.c.rank <= limit)
         .order_by(ranked.c.rank)
     )
-    found = {evaluation_id: Named([], []) for evaluation_id in evaluation_ids}
+    found = {evaluation_id: Named() for evaluation_id in evaluation_ids}
     for evaluation_id, which, feature in rows:
         getattr(found[evaluation_id], which).append(feature)
     return found
+
+
+def baseline_names(session: Session, evaluation_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Evaluation → the name of the checkpoint that it is compared with."""
+    rows = session.execute(
+        select(Evaluation.id, Checkpoint.name)
+        .join(Checkpoint, Evaluation.baseline_checkpoint_id == Checkpoint.id)
+        .where(Evaluation.id.in_(evaluation_ids))
+    )
+    return {row[0]: row[1] for row in rows}

@@ -19,9 +19,11 @@ from app.registry.service.models import find_checkpoint, find_model
 from app.verdicts import repository, service
 from app.verdicts.repository import HistoryPosition, VerdictFilter, VerdictPosition
 from app.verdicts.schemas import (
+    CausalVerdict,
     Change,
     Comparison,
     Diagnosis,
+    EarnsKeep,
     FeatureHistoryItem,
     GateOut,
     MonitorHistoryItem,
@@ -42,6 +44,11 @@ def list_verdicts(
     diagnosis: Annotated[list[Diagnosis], Query(max_length=6)] = [],  # noqa: B006
     feature: Annotated[list[Name], Query(max_length=100)] = [],  # noqa: B006
     comparison: Comparison | None = None,
+    earns_keep: Annotated[list[EarnsKeep], Query(max_length=3)] = [],  # noqa: B006
+    causal_verdict: Annotated[list[CausalVerdict], Query(max_length=4)] = [],  # noqa: B006
+    paged: bool | None = None,
+    slow_drift: bool | None = None,
+    token_level: bool | None = None,
     sort: Annotated[
         Sort, Query(description="The worst first by effect in margins or by drift score, or A to Z")
     ] = "effect",
@@ -50,7 +57,18 @@ def list_verdicts(
 ) -> Page[VerdictOut]:
     """Verdicts of an evaluation; several values of one filter mean any of them."""
     after = decode_cursor(cursor, VerdictPosition)
-    which = VerdictFilter(verdict, change, diagnosis, feature, comparison)
+    which = VerdictFilter(
+        verdicts=verdict,
+        changes=change,
+        diagnoses=diagnosis,
+        features=feature,
+        comparison=comparison,
+        earns_keep=earns_keep,
+        causal_verdicts=causal_verdict,
+        paged=paged,
+        slow_drift=slow_drift,
+        token_level=token_level,
+    )
     with database.unit_of_work() as session:
         find_state(session, evaluation)
         rows = repository.list_verdicts(

@@ -12,6 +12,8 @@ from app.verdicts.gate import Outcome
 VerdictName = Literal["stable", "drifted", "inconclusive", "insufficient", "untrusted", "invalid"]
 Change = Literal["rate", "magnitude", "identity", "dead", "born"]
 Diagnosis = Literal["rescaled", "rotated", "relocated", "lost", "dictionary_stale", "unexplained"]
+EarnsKeep = Literal["yes", "no", "not_shown"]
+CausalVerdict = Literal["causal", "correlational", "not_shown", "not_applicable"]
 Comparison = Literal["baseline", "previous"]
 Sort = Literal["effect", "drift_score", "feature"]
 
@@ -37,7 +39,7 @@ _VERDICT: dict[str, Any] = {
     "verdict": "drifted",
     "change": "identity",
     "changes": ["identity"],
-    "diagnosis": None,
+    "diagnosis": "rotated",
     "reason": "1−J is 0.41 (95% interval 0.35 to 0.47), beyond the margin 0.2",
     "estimand": "identity",
     "effect": 0.41,
@@ -57,8 +59,40 @@ _VERDICT: dict[str, Any] = {
     "firing_ratio_candidate": 0.009,
     "concept_auroc_baseline": 0.97,
     "concept_auroc_candidate": 0.91,
-    "drift_score": None,
+    "drift_score": 0.37,
+    "token_level": False,
+    "earns_keep": "yes",
+    "paged": True,
+    "slow_drift": False,
+    "causal_verdict": "causal",
     "estimates": {"identity": _ESTIMATE},
+    "controls": {
+        "randomised_model": {
+            "passed": True,
+            "detail": "with fresh weights it is found drifted: 1−J is 0.99",
+            "figures": {"identity": 0.99},
+        }
+    },
+    "baselines": {
+        "probe": {"auroc": 0.96, "lower": 0.94, "upper": 0.98},
+        "difference_of_means": {"auroc": 0.9, "lower": 0.87, "upper": 0.93},
+        "token_lookup": {"auroc": 0.81, "lower": 0.77, "upper": 0.85},
+        "earns_keep": "yes",
+        "reason": "it is no worse than the best baseline, a refitted probe",
+    },
+    "causal": {"loss_difference": 0.08, "lower": 0.05, "upper": 0.11},
+    "robustness": None,
+    "trend": {"weight": 0.2, "points": 6, "value": 0.08, "bound": 0.1},
+    "pages": {
+        "paged": True,
+        "alpha": 0.0031,
+        "critical": 4.4,
+        "intervals": {"identity": [0.28, 0.54]},
+    },
+    "diagnosis_evidence": {
+        "label": "rotated",
+        "reason": "after an orthogonal map at the site it is equivalent on held-out documents",
+    },
     "definition_digest": _DIGEST,
     "baseline_snapshot_key": _DIGEST,
     "candidate_snapshot_key": _DIGEST,
@@ -86,7 +120,9 @@ class VerdictOut(Output):
     lower: float | None
     upper: float | None
     margin: float | None
-    margin_source: str | None
+    margin_source: str | None = Field(
+        description="`policy`, or `noise_floor:` and the null update that moved it most"
+    )
     p_drifted: float | None
     p_stable: float | None
     q_drifted: float | None
@@ -99,8 +135,41 @@ class VerdictOut(Output):
     firing_ratio_candidate: float | None
     concept_auroc_baseline: float | None
     concept_auroc_candidate: float | None
-    drift_score: float | None
+    drift_score: float | None = Field(
+        description="From 0, the noise floor, to 1, no better than a randomised model"
+    )
+    token_level: bool | None = Field(
+        description="It survives with only the embeddings left, so it reads tokens, not what the "
+        "model computes; null where the control did not run"
+    )
+    earns_keep: EarnsKeep | None = Field(
+        description="Whether it holds up beside simple read-outs of its concept; null without one"
+    )
+    paged: bool = Field(
+        description="Beyond a margin by simultaneous intervals, at the level that the false-page "
+        "budget gave this evaluation"
+    )
+    slow_drift: bool = Field(
+        description="Its moving average over checkpoints has left its bound, though perhaps no "
+        "single step did"
+    )
+    causal_verdict: CausalVerdict | None = Field(
+        description="Whether its direction does something in the model; null where not asked"
+    )
     estimates: dict[str, Any]
+    controls: dict[str, Any] | None = Field(
+        description="Control → `passed` (null: cannot be told), `detail`, `figures`"
+    )
+    baselines: dict[str, Any] | None
+    causal: dict[str, Any] | None
+    robustness: dict[str, Any] | None = Field(
+        description="Agreement across the variants of a document, on each side"
+    )
+    trend: dict[str, Any] | None
+    pages: dict[str, Any] | None = Field(
+        description="`paged`, `alpha`, `critical`, `intervals`: estimand → [lower, upper]"
+    )
+    diagnosis_evidence: dict[str, Any] | None
     definition_digest: str
     baseline_snapshot_key: str | None
     candidate_snapshot_key: str | None
@@ -114,6 +183,8 @@ class ComparisonOut(Output):
     drifted_ratio: float | None = Field(description="Of the features that could be judged")
     drifted_lower: float | None
     drifted_upper: float | None
+    paged: int = Field(description="Features that someone is woken for")
+    slow_drift: int = Field(description="Watched features that drift slowly")
 
 
 class MonitorHistoryItem(Output):
@@ -138,8 +209,11 @@ class MonitorHistoryItem(Output):
                             "drifted_ratio": 0.083,
                             "drifted_lower": 0.015,
                             "drifted_upper": 0.354,
+                            "paged": 1,
+                            "slow_drift": 0,
                         }
                     },
+                    "failed_controls": [],
                 }
             ]
         }
@@ -154,6 +228,7 @@ class MonitorHistoryItem(Output):
     created_at: datetime
     finished_at: datetime | None
     comparisons: dict[Comparison, ComparisonOut]
+    failed_controls: list[str]
 
 
 class FeatureHistoryItem(Output):
@@ -185,6 +260,8 @@ class ReasonOut(Output):
 
     outcome: Outcome
     monitor: str | None
+    evaluation: UUID | None = Field(description="The evaluation that says so")
+    baseline: str | None = Field(description="The checkpoint that it was decided against")
     code: str
     detail: str
     features: list[str] = Field(description="At most 20, the worst first")
@@ -195,6 +272,7 @@ class StandingOut(Output):
 
     monitor: str
     evaluation: UUID | None
+    baseline: str | None = Field(description="The checkpoint that it was decided against")
     state: str | None
     features: int
     counts: dict[str, int]
@@ -202,6 +280,9 @@ class StandingOut(Output):
     max_drifted_ratio: float
     unproven_ratio: float | None
     max_unproven_ratio: float
+    failed_controls: list[str]
+    pages: list[str] = Field(description="Features that someone is woken for; at most 20")
+    slow_drift: list[str] = Field(description="Features that drift slowly; at most 20")
 
 
 class GateOut(Output):
@@ -218,6 +299,8 @@ class GateOut(Output):
                         {
                             "outcome": "fail",
                             "monitor": "support-contact-data",
+                            "evaluation": _EVALUATION,
+                            "baseline": "2026-11-01",
                             "code": "drifted",
                             "detail": "1 of 12 features have drifted from the baseline; the "
                             "policy lets 0.0% pass",
@@ -228,6 +311,7 @@ class GateOut(Output):
                         {
                             "monitor": "support-contact-data",
                             "evaluation": _EVALUATION,
+                            "baseline": "2026-11-01",
                             "state": "succeeded",
                             "features": 12,
                             "counts": {"stable": 11, "drifted": 1},
@@ -235,6 +319,9 @@ class GateOut(Output):
                             "max_drifted_ratio": 0.0,
                             "unproven_ratio": 0.0,
                             "max_unproven_ratio": 0.0,
+                            "failed_controls": [],
+                            "pages": ["phone"],
+                            "slow_drift": [],
                         }
                     ],
                 }

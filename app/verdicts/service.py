@@ -16,7 +16,7 @@ from app.monitors.tables import Monitor
 from app.registry.tables import Checkpoint, Model
 from app.verdicts import repository
 from app.verdicts.gate import NAMED_FEATURES, Standing, decide
-from app.verdicts.repository import EvaluationLine, Named
+from app.verdicts.repository import EvaluationLine, Flags, Named
 from app.verdicts.schemas import (
     Comparison,
     ComparisonOut,
@@ -26,7 +26,7 @@ from app.verdicts.schemas import (
     StandingOut,
 )
 
-_NOBODY = Named([], [])
+_NOBODY = Named()
 
 
 def gate_of(session: Session, model: Model, checkpoint: Checkpoint) -> GateOut:
@@ -37,10 +37,23 @@ def gate_of(session: Session, model: Model, checkpoint: Checkpoint) -> GateOut:
     counted = repository.verdict_counts(session, ids)
     controls = repository.failed_controls(session, ids)
     named = repository.named_features(session, ids, NAMED_FEATURES)
-    standings = [
-        _standing(session, model, monitor, newest.get(monitor.id), counted, controls, named)
-        for monitor in monitors
-    ]
+    baselines = repository.baseline_names(session, ids)
+    standings = []
+    for monitor in monitors:
+        evaluation = newest.get(monitor.id)
+        if evaluation is None:
+            standings.append(_not_evaluated(session, model, monitor))
+        else:
+            standings.append(
+                _standing(
+                    monitor,
+                    evaluation,
+                    baselines[evaluation.id],
+                    _counts(evaluation, "baseline", counted),
+                    controls.get(evaluation.id, ()),
+                    named.get(evaluation.id, _NOBODY),
+                )
+            )
     outcome, reasons = decide(standings)
     return GateOut(
         gate=outcome,
@@ -51,6 +64,7 @@ def gate_of(session: Session, model: Model, checkpoint: Checkpoint) -> GateOut:
             StandingOut(
                 monitor=standing.monitor,
                 evaluation=standing.evaluation,
+                baseline=standing.baseline,
                 state=standing.state,
                 features=standing.features,
                 counts=dict(standing.counts),
@@ -58,6 +72,9 @@ def gate_of(session: Session, model: Model, checkpoint: Checkpoint) -> GateOut:
                 max_drifted_ratio=standing.policy.max_drifted_ratio,
                 unproven_ratio=standing.unproven_ratio,
                 max_unproven_ratio=standing.policy.max_unproven_ratio,
+                failed_controls=list(standing.failed_controls),
+                pages=list(standing.pages),
+                slow_drift=list(standing.slow_drift),
             )
             for standing in standings
         ],
@@ -66,7 +83,10 @@ def gate_of(session: Session, model: Model, checkpoint: Checkpoint) -> GateOut:
 
 def present_history(session: Session, lines: Sequence[EvaluationLine]) -> list[MonitorHistoryItem]:
     """A monitor's history as it is answered."""
-    counted = repository.verdict_counts(session, [line.evaluation.id for line in lines])
+    ids = [line.evaluation.id for line in lines]
+    counted = repository.verdict_counts(session, ids)
+    flags = repository.flag_counts(session, ids)
+    controls = repository.failed_controls(session, ids)
     return [
         MonitorHistoryItem(
             evaluation=line.evaluation.id,
@@ -77,38 +97,43 @@ def present_history(session: Session, lines: Sequence[EvaluationLine]) -> list[M
             state=line.evaluation.state,
             created_at=line.evaluation.created_at,
             finished_at=line.evaluation.finished_at,
-            comparisons=_comparisons(line.evaluation, counted),
+            comparisons=_comparisons(line.evaluation, counted, flags),
+            failed_controls=controls.get(line.evaluation.id, []),
         )
         for line in lines
     ]
 
 
+def _not_evaluated(session: Session, model: Model, monitor: Monitor) -> Standing:
+    return Standing(
+        monitor.name,
+        DriftPolicy.model_validate(monitor.policy).gate,
+        trouble=_why_not_evaluated(session, model, monitor),
+    )
+
+
 def _standing(
-    session: Session,
-    model: Model,
     monitor: Monitor,
-    evaluation: Evaluation | None,
-    counted: Mapping[tuple[UUID, str], Mapping[str, int]],
-    controls: Mapping[UUID, Sequence[str]],
-    named: Mapping[UUID, Named],
+    evaluation: Evaluation,
+    baseline: str,
+    counts: Mapping[str, int],
+    failed_controls: Sequence[str],
+    named: Named,
 ) -> Standing:
-    if evaluation is None:
-        return Standing(
-            monitor.name,
-            DriftPolicy.model_validate(monitor.policy).gate,
-            trouble=_why_not_evaluated(session, model, monitor),
-        )
-    names = named.get(evaluation.id, _NOBODY)
     return Standing(
         monitor=monitor.name,
         policy=DriftPolicy.model_validate(evaluation.policy).gate,
         evaluation=evaluation.id,
+        baseline=baseline,
         state=evaluation.state,
         trouble=str((evaluation.error or {}).get("detail", "")),
-        counts=_counts(evaluation, "baseline", counted),
-        failed_controls=controls.get(evaluation.id, ()),
-        drifted=names.drifted,
-        unproven=names.unproven,
+        counts=counts,
+        failed_controls=failed_controls,
+        drifted=named.drifted,
+        unproven=named.unproven,
+        untrusted=named.untrusted,
+        slow_drift=named.slow_drift,
+        pages=named.pages,
     )
 
 
@@ -142,10 +167,12 @@ def _counts(
 
 
 def _comparisons(
-    evaluation: Evaluation, counted: Mapping[tuple[UUID, str], Mapping[str, int]]
+    evaluation: Evaluation,
+    counted: Mapping[tuple[UUID, str], Mapping[str, int]],
+    flags: Mapping[tuple[UUID, str], Flags],
 ) -> dict[Comparison, ComparisonOut]:
     sides: tuple[Comparison, ...] = get_args(Comparison)
-    found = {side: _comparison(evaluation, side, counted) for side in sides}
+    found = {side: _comparison(evaluation, side, counted, flags) for side in sides}
     return {side: line for side, line in found.items() if line is not None}
 
 
@@ -153,15 +180,19 @@ def _comparison(
     evaluation: Evaluation,
     comparison: str,
     counted: Mapping[tuple[UUID, str], Mapping[str, int]],
+    flags: Mapping[tuple[UUID, str], Flags],
 ) -> ComparisonOut | None:
     counts = _counts(evaluation, comparison, counted)
     summary = _summary(evaluation, comparison)
     if not counts and not summary:
         return None
+    flagged = flags.get((evaluation.id, comparison), Flags())
     return ComparisonOut(
         features=sum(counts.values()),
         counts=dict(counts),
         drifted_ratio=summary.get("drifted_ratio"),
         drifted_lower=summary.get("drifted_lower"),
         drifted_upper=summary.get("drifted_upper"),
+        paged=flagged.paged,
+        slow_drift=flagged.slow_drift,
     )

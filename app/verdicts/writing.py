@@ -88,4 +88,6 @@ def _copy_verdicts(
 
 def _field(name: str, value: Any) -> Any:
     value = finite_json(value)
+    if value is None:
+        return None  # SQL's null, also in a JSONB column: there is nothing, not a JSON null.
     return canonical_json(value).decode() if name in _JSON else value

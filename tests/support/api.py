@@ -146,9 +146,11 @@ def verdict(feature: str, word: str, **changes: Any) -> dict[str, Any]:
         *("p_drifted", "p_stable", "q_drifted", "q_stable", "sign_test_p", "drift_score"),
         *("firing_ratio_baseline", "firing_ratio_candidate", "concept_auroc_baseline"),
         *("concept_auroc_candidate", "baseline_snapshot_key", "candidate_snapshot_key"),
+        *("token_level", "earns_keep", "causal_verdict", "controls", "baselines", "causal"),
+        *("robustness", "trend", "pages", "diagnosis_evidence"),
     ):
         row[column] = None
-    return row | changes
+    return row | {"paged": False, "slow_drift": False} | changes
 
 
 def finish(

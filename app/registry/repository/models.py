@@ -1,6 +1,6 @@
 """SQL of models, checkpoints and aliases."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +10,9 @@ from sqlalchemy.orm import Session, aliased
 from app.core.clock import now
 from app.core.rows import insert_if_absent, newest_first
 from app.registry.tables import Alias, Checkpoint, Model
+
+MAX_BENIGN = 8
+"""As many as have a role of their own in an evaluation."""
 
 
 def insert_model(session: Session, **values: Any) -> Model | None:
@@ -35,11 +38,30 @@ def insert_checkpoint(session: Session, **values: Any) -> Checkpoint | None:
     return insert_if_absent(session, Checkpoint, ["model_id", "name"], **values)
 
 
-def get_checkpoint(session: Session, model_id: UUID, name: str) -> Checkpoint | None:
+def get_checkpoint(
+    session: Session, model_id: UUID, name: str, *, lock: bool = False
+) -> Checkpoint | None:
     """A checkpoint of a model by name."""
+    statement = select(Checkpoint).where(Checkpoint.model_id == model_id, Checkpoint.name == name)
+    if lock:
+        statement = statement.with_for_update(key_share=True)
+    return session.scalars(statement).one_or_none()
+
+
+def benign_checkpoints(
+    session: Session,
+    model_id: UUID,
+    *,
+    exclude: Collection[UUID] = (),
+    limit: int = MAX_BENIGN,
+) -> Sequence[Checkpoint]:
+    """Checkpoints of a model that are marked benign, the newest first."""
     return session.scalars(
-        select(Checkpoint).where(Checkpoint.model_id == model_id, Checkpoint.name == name)
-    ).one_or_none()
+        select(Checkpoint)
+        .where(Checkpoint.model_id == model_id, Checkpoint.benign, Checkpoint.id.not_in(exclude))
+        .order_by(Checkpoint.id.desc())
+        .limit(limit)
+    ).all()
 
 
 def list_checkpoints(

@@ -10,10 +10,16 @@ from app.access.routes import Post
 from app.access.service import Answer
 from app.core.dependencies import AppDatabase, AppSettings
 from app.core.paging import Cursor, Limit, Page, decode_cursor, make_page
+from app.core.preconditions import IfMatch, etag
 from app.core.problems import PROBLEM_RESPONSES
 from app.evaluations.service import newest_ids, start_all
 from app.registry.repository import models as repository
-from app.registry.schemas.models import CheckpointCreate, CheckpointOut, SkippedMonitor
+from app.registry.schemas.models import (
+    CheckpointCreate,
+    CheckpointOut,
+    CheckpointPatch,
+    SkippedMonitor,
+)
 from app.registry.schemas.names import CheckpointName, ModelName
 from app.registry.service import models as service
 from app.registry.tables import Checkpoint
@@ -77,13 +83,36 @@ def list_checkpoints(
 
 @router.get("/{checkpoint}")
 def get_checkpoint(
-    model: ModelName, checkpoint: CheckpointName, database: AppDatabase
+    model: ModelName, checkpoint: CheckpointName, database: AppDatabase, response: Response
 ) -> CheckpointOut:
-    """A checkpoint, with what a worker found when it read the files."""
+    """A checkpoint with its `ETag`, and with what a worker found when it read the files."""
     with database.unit_of_work() as session:
         found = service.find_model(session, model)
         row, parent = service.find_checkpoint_with_parent(session, found, checkpoint)
         evaluations = newest_ids(session, [row.id]).get(row.id, [])
+    response.headers["ETag"] = etag(row.version)
+    return _present(model, row, parent, evaluations)
+
+
+@router.patch("/{checkpoint}")
+def mark_checkpoint(
+    model: ModelName,
+    checkpoint: CheckpointName,
+    body: CheckpointPatch,
+    database: AppDatabase,
+    response: Response,
+    if_match: IfMatch = None,
+) -> CheckpointOut:
+    """Mark a checkpoint benign, or lift the mark; `If-Match` is required.
+
+    All else of a checkpoint is immutable. Evaluations that are accepted keep what they measured;
+    POST /v1/evaluations measures again with the new mark.
+    """
+    with database.unit_of_work() as session:
+        found = service.find_model(session, model)
+        row, parent = service.mark_checkpoint(session, found, checkpoint, body, if_match)
+        evaluations = newest_ids(session, [row.id]).get(row.id, [])
+    response.headers["ETag"] = etag(row.version)
     return _present(model, row, parent, evaluations)
 
 
@@ -103,6 +132,9 @@ def _present(
         revision=checkpoint.revision,
         parent=parent,
         benign=checkpoint.benign,
+        benign_at=checkpoint.benign_at,
+        benign_note=checkpoint.benign_note,
+        version=checkpoint.version,
         note=checkpoint.note,
         registered_digest=checkpoint.registered_digest,
         resolved_at=checkpoint.resolved_at,

@@ -82,6 +82,20 @@ class CheckpointCreate(Input):
     note: str | None = Field(default=None, max_length=2000)
 
 
+class CheckpointPatch(Input):
+    """The mark `benign`, the one thing of a checkpoint that may change."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"benign": True, "note": "tokenizer files re-saved only"}]}
+    )
+
+    benign: bool = Field(
+        description="Known to be a harmless update: evaluations from now on measure their noise "
+        "floor on it too, the newest eight of a model"
+    )
+    note: str | None = Field(default=None, max_length=2000, description="Why it is, or is not")
+
+
 class SkippedMonitor(Output):
     """A monitor that could not start an evaluation, and why."""
 
@@ -103,8 +117,11 @@ class CheckpointOut(Output):
                     "source": "s3://ckpt/step-4000",
                     "revision": None,
                     "parent": "2026-11-15",
-                    "benign": False,
+                    "benign": True,
+                    "benign_at": "2026-11-23T08:00:00Z",
+                    "benign_note": "tokenizer files re-saved only",
                     "note": None,
+                    "version": 2,
                     "registered_digest": None,
                     "resolved_at": "2026-11-22T09:31:04Z",
                     "resolved_revision": None,
@@ -132,7 +149,10 @@ class CheckpointOut(Output):
     revision: str | None
     parent: str | None
     benign: bool
+    benign_at: datetime | None = Field(description="Since when it is marked")
+    benign_note: str | None
     note: str | None
+    version: int = Field(description="Counts changes of the mark; the `ETag` names it")
     registered_digest: str | None
     resolved_at: datetime | None
     resolved_revision: str | None

@@ -7,7 +7,7 @@ from app.core.errors import InvalidInputError, NotFoundError, PreconditionFailed
 from app.core.immutability import require_same
 from app.core.preconditions import check_if_match
 from app.registry.repository import models as repository
-from app.registry.schemas.models import CheckpointCreate, ModelCreate
+from app.registry.schemas.models import CheckpointCreate, CheckpointPatch, ModelCreate
 from app.registry.service.sources import reading
 from app.registry.tables import Alias, Checkpoint, Model
 from app.settings import Settings
@@ -67,7 +67,8 @@ def register_checkpoint(
                 "revision": (existing.revision, body.revision),
                 "parent": (parent, body.parent),
                 "digest": (existing.registered_digest, body.digest),
-                "benign": (existing.benign, body.benign),
+                # The mark may have been changed since; what it was then is no longer known.
+                **({"benign": (existing.benign, body.benign)} if existing.version == 1 else {}),
                 "note": (existing.note, body.note),
             },
         )
@@ -95,6 +96,7 @@ def register_checkpoint(
         parent_id=parent_id,
         registered_digest=body.digest,
         benign=body.benign,
+        benign_at=now() if body.benign else None,
         note=body.note,
     )
     if created is None:
@@ -102,13 +104,35 @@ def register_checkpoint(
     return created, body.parent, True
 
 
-def find_checkpoint(session: Session, model: Model, name: str) -> Checkpoint:
+def mark_checkpoint(
+    session: Session, model: Model, name: str, body: CheckpointPatch, if_match: str | None
+) -> tuple[Checkpoint, str | None]:
+    """Set or lift the mark `benign`; the checkpoint and its parent's name.
+
+    Raises:
+        NotFoundError: there is no such checkpoint.
+        PreconditionRequiredError: no `If-Match`.
+        PreconditionFailedError: the mark has changed since.
+    """
+    checkpoint = find_checkpoint(session, model, name, lock=True)
+    check_if_match(if_match, checkpoint.version)
+    if (checkpoint.benign, checkpoint.benign_note) != (body.benign, body.note):
+        if checkpoint.benign != body.benign:
+            checkpoint.benign_at = now() if body.benign else None
+        checkpoint.benign = body.benign
+        checkpoint.benign_note = body.note
+        checkpoint.version += 1
+        session.flush()
+    return checkpoint, _parent_name(session, checkpoint)
+
+
+def find_checkpoint(session: Session, model: Model, name: str, *, lock: bool = False) -> Checkpoint:
     """A checkpoint of a model.
 
     Raises:
         NotFoundError: there is none.
     """
-    checkpoint = repository.get_checkpoint(session, model.id, name)
+    checkpoint = repository.get_checkpoint(session, model.id, name, lock=lock)
     if checkpoint is None:
         raise NotFoundError(
             f"the model {model.name!r} has no checkpoint {name!r}; "
