@@ -62,7 +62,12 @@ def judge(
             "token_level": _token_level(*rows["blocks"]) if "blocks" in rows else None,
         }
         passed, detail = _judge(table, i, (chance or {}).get(name), figures)
-        sentences = (detail, _token_sentence(figures["token_level"]), _top_sentence(figures))
+        sentences = (
+            detail,
+            _concept_sentence(figures.get("concept"), passed),
+            _token_sentence(figures["token_level"]),
+            _top_sentence(figures),
+        )
         features[name] = FeatureOutcome(passed, " ".join(s for s in sentences if s), figures)
     judged = sum(found.passed is not None for found in features.values())
     failed = sum(found.passed is False for found in features.values())
@@ -189,6 +194,20 @@ def _token_level(table: VerdictTable, i: int) -> bool | None:
         return True
     verdict = str(table.verdict[i])
     return {"drifted": False, "stable": True}.get(verdict)
+
+
+def _concept_sentence(concept: Mapping[str, Any] | None, passed: bool | None) -> str:
+    """What could not be told of a concept, of a feature that has one and did not fail."""
+    if concept is None or passed is False:
+        return ""
+    if "unknown" in concept:
+        return f"Whether it still reads its concept there cannot be told: {concept['unknown']}"
+    if not concept["can_fail"]:
+        return (
+            "Random directions on that model range so widely in AUROC that the feature's own "
+            f"({concept['auroc']:.3f}) shows nothing."
+        )
+    return ""
 
 
 def _token_sentence(value: bool | None) -> str:

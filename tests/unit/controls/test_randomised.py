@@ -120,6 +120,7 @@ def test_a_concept_still_read_with_everything_randomised_is_caught(
     assert outcome.features["probe"].passed is True
     assert outcome.features["computed"].passed is True
     assert outcome.features["computed"].figures["concept"] == {"unknown": "Too few documents."}
+    assert "cannot be told: Too few documents." in outcome.features["computed"].detail
 
 
 def test_chance_is_what_random_read_outs_give_not_a_half(
@@ -129,6 +130,7 @@ def test_chance_is_what_random_read_outs_give_not_a_half(
     wide = judge(tables, {"survivor": chance_around_half(0.8, sd=0.2)})
     assert wide.features["survivor"].passed is True
     assert wide.features["survivor"].figures["concept"]["can_fail"] is False
+    assert "range so widely" in wide.features["survivor"].detail
     narrow = judge(tables, {"survivor": chance_around_half(0.8)})
     assert narrow.features["survivor"].passed is False
     # Away from chance, but with little left of what the baseline had.
