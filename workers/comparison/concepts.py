@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from workers.comparison.corpus import CorpusLabels, overlaps
 from workers.comparison.pairing import Pairs
 from workers.drift.auroc import Labels, PairedAuroc, Scores, paired_auroc
-from workers.drift.estimands import Estimates
+from workers.drift.estimands import Estimates, variance_of_variance
 from workers.drift.ladder import ConceptAuroc
 from workers.snapshots import Columns
 
@@ -63,6 +63,7 @@ def concept_evidence(
     candidate[labelled] = [r.candidate for r in found]
     delta = np.array([r.candidate - r.baseline for r in found])
     none = np.zeros(len(found))
+    influence = np.array([r.influence for r in found]).reshape(len(found), corpus.clusters).T
     return ConceptEvidence(
         ConceptAuroc(baseline, candidate),
         np.array(labelled, np.intp),
@@ -74,7 +75,8 @@ def concept_evidence(
             extra=none,
             df=np.array([r.df for r in found]),
             identical=np.array([r.identical for r in found], bool),
-            influence=np.array([r.influence for r in found]).reshape(len(found), corpus.clusters).T,
+            tails=variance_of_variance(influence, (influence != 0).astype(np.float64)),
+            influence=influence,
         ),
         tuple(notes),
     )

@@ -44,7 +44,10 @@ class Estimates:
     extra: Array
     """Variance that counts too small for the jackknife still owe; vanishes as counts grow."""
     df: Array
-    """Degrees of freedom of `variance`."""
+    """Degrees of freedom of `variance`, if clusters deviate normally and as their sizes say."""
+    tails: Array
+    """Squared coefficient of variation of `variance / unit`, from `variance_of_variance`; 2/df
+    where deviations are normal, more where few clusters carry them."""
     identical: NDArray[np.bool_]
     """Both sides have the same value at every token: the effect is 0 and has no error."""
     influence: Array | None = None
@@ -79,6 +82,7 @@ def sparse_estimates(sums: PairedSums, *, influence: bool = False) -> dict[Estim
     same = _identical(sums) & told
     na, nb = t11 + t10 + 0.5, t11 + t01 + 0.5
 
+    here = n10 + n01
     rate, rate_variance, rate_moves = jackknife(
         lambda x, y, z: np.log((x + z + 0.5) / (x + y + 0.5)), (n11, n10, n01)
     )
@@ -96,7 +100,7 @@ def sparse_estimates(sums: PairedSums, *, influence: bool = False) -> dict[Estim
         magnitude = np.where(told & co_active, magnitude, np.nan)
         identity = np.where(told, discordant / active, np.nan)
     logit, logit_variance, logit_moves = jackknife(
-        lambda x, y: np.log((y + 0.5) / (x + 0.5)), (n11, n10 + n01)
+        lambda x, y: np.log((y + 0.5) / (x + 0.5)), (n11, here)
     )
     logit = np.where(told, logit, np.nan)
     rate = np.where(told, rate, np.nan)
@@ -108,6 +112,7 @@ def sparse_estimates(sums: PairedSums, *, influence: bool = False) -> dict[Estim
             (discordant + 1) / (na * nb),
             rate_extra,
             df,
+            variance_of_variance(rate_moves, here),
             same,
             rate_moves if influence else None,
         ),
@@ -118,6 +123,7 @@ def sparse_estimates(sums: PairedSums, *, influence: bool = False) -> dict[Estim
             1 / np.maximum(t11, 1),
             np.zeros_like(rate),
             effective_clusters(n11) - 1,
+            variance_of_variance(magnitude_moves, n11),
             same,
             magnitude_moves if influence else None,
         ),
@@ -128,6 +134,9 @@ def sparse_estimates(sums: PairedSums, *, influence: bool = False) -> dict[Estim
             1 / (discordant + 0.5) + 1 / (t11 + 0.5),
             1 / (1 + discordant) ** 2 + 1 / (1 + t11) ** 2,
             df,
+            variance_of_variance(
+                logit_moves, here / (discordant + 0.5) ** 2 + n11 / (t11 + 0.5) ** 2
+            ),
             same,
             logit_moves if influence else None,
         ),
@@ -163,7 +172,15 @@ def dense_estimates(sums: PairedSums, *, influence: bool = False) -> dict[Estima
     )
     return {
         estimand: Estimates(
-            effect, point, variance, unit, none, df, same, moves if influence else None
+            effect,
+            point,
+            variance,
+            unit,
+            none,
+            df,
+            variance_of_variance(moves, sizes),
+            same,
+            moves if influence else None,
         )
         for estimand, effect, point, variance, moves in found
     }
@@ -181,6 +198,27 @@ def effective_clusters(sizes: Array) -> Array:
     """
     total, squares = sizes.sum(0), (sizes * sizes).sum(0)
     return np.divide(total * total, squares, out=np.zeros_like(total), where=squares > 0)
+
+
+def variance_of_variance(influence: Array, sizes: Array) -> Array:
+    """Squared coefficient of variation of a design effect Σu²/Σm, by linearisation of the ratio.
+
+    Σ(u² − ρm)²/(Σu²)² with ρ = Σu²/Σm. By Satterthwaite's approximation such a variance has
+    2/CV² degrees of freedom; normal deviations of equal size have 2/clusters.
+
+    Args:
+        influence: [clusters, features] u.
+        sizes: [clusters, features] m, whose sum is what the variance is proportional to if tokens
+            are independent.
+
+    Returns:
+        [features] NaN where nothing varies.
+    """
+    squares = influence * influence
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        total = squares.sum(0)
+        residual = squares - total / sizes.sum(0) * sizes
+        return np.asarray((residual * residual).sum(0) / (total * total), dtype=np.float64)
 
 
 def jackknife(

@@ -9,7 +9,7 @@ from scipy import stats
 
 from workers.drift.estimands import Estimates
 from workers.drift.policy import IDENTITY, Estimand, Policy
-from workers.drift.shrinkage import shrink
+from workers.drift.shrinkage import heavy_tails, shrink
 
 Array = NDArray[np.float64]
 
@@ -64,7 +64,8 @@ def infer(
     known = np.isfinite(estimates.point) & np.isfinite(estimates.variance) & ~same
     # Features that cannot be told, or are the same bit for bit, say nothing about others.
     deff = np.where(known, estimates.variance / estimates.unit, np.inf)
-    shrunk, df = shrink(deff, estimates.df, stratum)
+    df = estimates.df / heavy_tails(np.where(known, estimates.tails, np.nan), estimates.df, stratum)
+    shrunk, df = shrink(deff, df, stratum)
     df = np.maximum(df, 1.0)
     variance = np.where(known, shrunk, 0.0) * estimates.unit + estimates.extra
     se = np.sqrt(variance)

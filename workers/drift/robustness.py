@@ -9,7 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.drift.estimands import Estimates, concordance, effective_clusters, jackknife
+from workers.drift.estimands import (
+    Estimates,
+    concordance,
+    effective_clusters,
+    jackknife,
+    variance_of_variance,
+)
 
 Array = NDArray[np.float64]
 
@@ -82,6 +88,7 @@ def agreement(
             1 / np.maximum(active.sum(0), 1),
             np.zeros_like(point),
             effective_clusters(active) - 1,
+            variance_of_variance(influence, active),
             same,
             influence,
         ),

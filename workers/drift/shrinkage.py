@@ -76,6 +76,29 @@ def shrink(variance: Array, df: Array, stratum: NDArray[np.intp]) -> tuple[Array
     return variance, df
 
 
+def heavy_tails(tails: Array, df: Array, stratum: NDArray[np.intp]) -> Array:
+    """By how much heavy tails divide the degrees of freedom of variances.
+
+    A variance with squared coefficient of variation CV² has 2/CV² degrees of freedom. One
+    feature's own CV² is a fourth moment and far too noisy; the mean of CV²·df/2 over the features
+    of a stratum is less so. It is never below 1: light tails do not add documents.
+
+    Args:
+        tails: [features] CV² of each variance, NaN where it is not known.
+        df: [features] degrees of freedom with normal tails.
+
+    Returns:
+        [features] at least 1.
+    """
+    factor = np.ones(len(df))
+    for value in np.unique(stratum):
+        here = stratum == value
+        usable = here & np.isfinite(tails) & (df >= 1)
+        if usable.any():
+            factor[here] = max(1.0, float((tails * df / 2)[usable].mean()))
+    return factor
+
+
 def trigamma_inverse(value: float) -> float:
     """The x with ψ′(x) = value, by Newton's method on 1/ψ′ (Smyth 2004, appendix).
 

@@ -20,6 +20,7 @@ def estimates(point: float, variance: float, df: float, **changes: np.ndarray) -
         "unit": one,
         "extra": 0 * one,
         "df": df * one,
+        "tails": np.nan * one,
         "identical": NO,
     }
     return Estimates(**(values | changes))

@@ -7,7 +7,13 @@ import pytest
 from scipy import stats
 
 from workers.drift.activity import count_activity
-from workers.drift.estimands import Estimates, dense_estimates, effective_clusters, jackknife
+from workers.drift.estimands import (
+    Estimates,
+    dense_estimates,
+    effective_clusters,
+    jackknife,
+    variance_of_variance,
+)
 from workers.drift.inference import infer
 from workers.drift.ladder import judge
 from workers.drift.pages import MaxT, PageRequest, Pages, page
@@ -29,6 +35,7 @@ def means(values: np.ndarray, sizes: np.ndarray) -> Estimates:
         np.ones(features),
         np.zeros(features),
         effective_clusters(total) - 1,
+        variance_of_variance(influence, total),
         np.zeros(features, bool),
         influence,
     )
