@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from workers.drift.auroc import Labels, Scores, paired_auroc
+from workers.drift.estimands import effective_clusters
 
 NULL_INFLATION = sqrt(2)
 """Of the standard error of a cross-fitted AUROC where nothing can be read. A fit is then the sum of
@@ -35,6 +36,9 @@ class Auroc:
     documents: int
     """Clusters with a token that counts."""
     documents_with_concept: int
+    effective_documents: float
+    """Documents of equal size that would tell as much (Kish 1965), the fewer of those with and of
+    those without the concept: one document may hold most of either."""
 
 
 @dataclass(frozen=True)
@@ -77,21 +81,30 @@ def auroc(
     """
     # A constant orders nothing: beside it the variance of the difference is that of the AUROC.
     found = _combine(np.zeros(len(scores), np.float32), scores, positive, cluster, fold)
-    documents = len(np.unique(cluster))
-    carrying = len(np.unique(cluster[positive]))
+    counted = counts(positive, cluster)
     value = found.second
     if not np.isfinite(value):
-        return Auroc(nan, nan, nan, documents, carrying)
+        return Auroc(nan, nan, nan, *counted)
     if value in (0.0, 1.0):
         # No pair is out of order, so that no variance was seen. Of as many documents all may be in
         # order by chance with probability alpha/2 (Clopper and Pearson 1934).
         reach = 1 - (alpha / 2) ** (1 / max(found.df + 1, 1))
-        return Auroc(value, max(value - reach, 0), min(value + reach, 1), documents, carrying)
+        return Auroc(value, max(value - reach, 0), min(value + reach, 1), *counted)
     if not np.isfinite(found.variance):
-        return Auroc(value, 0.0, 1.0, documents, carrying)
+        return Auroc(value, 0.0, 1.0, *counted)
     reach = inflation * _t(alpha, found.df) * sqrt(found.variance) / (value * (1 - value))
     centre = log(value / (1 - value))
-    return Auroc(value, _expit(centre - reach), _expit(centre + reach), documents, carrying)
+    return Auroc(value, _expit(centre - reach), _expit(centre + reach), *counted)
+
+
+def counts(positive: NDArray[np.bool_], cluster: NDArray[np.integer]) -> tuple[int, int, float]:
+    """Documents, documents with the concept, and effective documents, as `Auroc` has them."""
+    names, of_token = np.unique(cluster, return_inverse=True)
+    sizes = np.zeros((len(names), 2))
+    for column, mask in enumerate((positive, ~positive)):
+        sizes[:, column] = np.bincount(of_token[mask], minlength=len(names))
+    effective = float(effective_clusters(sizes).min())
+    return len(sizes), int(np.count_nonzero(sizes[:, 0])), effective
 
 
 def difference(

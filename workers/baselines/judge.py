@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.baselines.aurocs import Difference, auroc, difference
+from workers.baselines.aurocs import Difference, auroc, counts, difference
 from workers.baselines.design import Design
 from workers.baselines.folds import FOLDS, cluster_folds, too_few
 from workers.baselines.readouts import (
@@ -152,9 +152,11 @@ class _Concept:
     ) -> None:
         self.positive, self.cluster = positive, sample.cluster
         self.fault = too_few(sample.cluster, positive)
+        documents, with_concept, effective = counts(positive, sample.cluster)
         self.counts = {
-            "documents": len(np.unique(sample.cluster)),
-            "documents_with_concept": len(np.unique(sample.cluster[positive])),
+            "documents": documents,
+            "documents_with_concept": with_concept,
+            "effective_documents": effective,
             "tokens": len(positive),
             "tokens_with_concept": int(np.count_nonzero(positive)),
         }

@@ -66,7 +66,7 @@ def probe_scores(design: Design, positive: Flags, fold: Folds, seed: int) -> Pro
         x -= centre.astype(np.float32)
         x /= scale.astype(np.float32)
         probe = LogisticRegression(
-            C=_PRIOR_LOGIT_SD**2 / design.width, max_iter=MAX_ITERATIONS, tol=1e-3
+            C=_PRIOR_LOGIT_SD**2 / design.width, max_iter=MAX_ITERATIONS, tol=1e-4
         )
         with warnings.catch_warnings():
             # Said by `converged`, where the reader of the figures sees it.

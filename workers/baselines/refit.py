@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.baselines.aurocs import NULL_INFLATION, Auroc, auroc
+from workers.baselines.aurocs import NULL_INFLATION, Auroc, auroc, counts
 from workers.baselines.design import Design
 from workers.baselines.folds import cluster_folds, too_few
 from workers.baselines.readouts import probe_scores
@@ -42,7 +42,7 @@ def labelled_refit(
         )
     if too_few(clusters, labels):
         nan = float("nan")
-        return Auroc(nan, nan, nan, len(np.unique(clusters)), len(np.unique(clusters[labels])))
+        return Auroc(nan, nan, nan, *counts(labels, clusters))
     fold = cluster_folds(clusters, labels, seed)
     scores = probe_scores(Design([x]), labels, fold, seed).scores
     return auroc(scores, labels, clusters, fold, alpha, NULL_INFLATION)

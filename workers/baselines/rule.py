@@ -63,7 +63,11 @@ def earns_keep(
 
 def _doubt(feature: Auroc, bounds: Mapping[str, Bounds | None], margin: float) -> str | None:
     if not feature.lower > 0.5:
-        return f"not shown to be better than chance (interval from {feature.lower:.3f})"
+        return (
+            f"not shown to be better than chance (interval {feature.lower:.3f} to "
+            f"{feature.upper:.3f}): the labels tell no more than {feature.effective_documents:.3g} "
+            "documents of equal size would"
+        )
     for name in ("token_lookup", "probe", "difference_of_means"):
         bound = bounds[name]
         if bound is None:

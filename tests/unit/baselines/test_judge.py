@@ -103,6 +103,19 @@ def test_without_activations_only_the_lookup_is_told() -> None:
     assert "probe could not be fitted" in reads["reason"]
 
 
+def test_one_document_that_holds_most_of_a_concept_shows_nothing() -> None:
+    w = world(11)
+    rng = np.random.default_rng(11)
+    rare = (rng.random(len(w.keys)) < 0.004) | ((w.cluster == 7) & (rng.random(len(w.keys)) < 0.9))
+    values = rare + 0.5 * rng.normal(size=len(w.keys)) * np.where(w.cluster == 7, 4, 1)
+    labels = {"context": rare}
+    column = values.astype(np.float32)[:, None]
+    found = judge_baselines(w, column, [CONTEXT], labels, w.keys, 0.02)["reader"]
+    assert found["documents_with_concept"] >= 20
+    assert found["effective_documents"] < 3
+    assert found["earns_keep"] == "not_shown"
+
+
 def test_an_unlabelled_concept_is_not_shown() -> None:
     w = world(8, documents=30)
     found = judge(w, w.by_context * 1.0, BaselineQuestion("reader", "colour", (SITE,)))

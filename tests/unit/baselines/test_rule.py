@@ -33,13 +33,13 @@ def test_every_case(
     probe: Bounds | None, means: Bounds, lookup: Bounds | None, verdict: str, words: str
 ) -> None:
     bounds = {"probe": probe, "difference_of_means": means, "token_lookup": lookup}
-    found, reason = earns_keep(Auroc(0.9, 0.85, 0.93, 100, 80), bounds, 0.02)
+    found, reason = earns_keep(Auroc(0.9, 0.85, 0.93, 100, 80, 60.0), bounds, 0.02)
     assert found == verdict
     assert words in reason
 
 
 def test_what_is_no_better_than_chance_earns_nothing() -> None:
     bounds = {"probe": EVEN, "difference_of_means": EVEN, "token_lookup": FAR}
-    found, reason = earns_keep(Auroc(0.53, 0.49, 0.57, 100, 80), bounds, 0.02)
+    found, reason = earns_keep(Auroc(0.53, 0.49, 0.57, 100, 80, 60.0), bounds, 0.02)
     assert found == "not_shown"
     assert "chance" in reason
