@@ -27,7 +27,7 @@ TYPO_RATE = 0.05
 GAP_RATE = 0.1
 """Of the places where blanks may be added without changing what the text says."""
 MAX_CHARACTERS = 32 << 20
-"""Of all texts that are perturbed at once: seconds of work, not minutes."""
+"""Of texts times perturbations in one request: seconds of work, under a minute at the worst."""
 
 _WORD = re.compile(r"[^\W\d_]{4,}")
 # None of these touches indentation, or what follows a backslash that continues a line.

@@ -68,6 +68,10 @@ def local_names(text: str, tokens: list[Token]) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.keyword) and node.arg is not None:
             kept.add(node.arg)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            # What is imported, and from where: symbols only tell what it is called here.
+            sources = [getattr(node, "module", None) or "", *(alias.name for alias in node.names)]
+            kept.update(part for source in sources for part in source.split("."))
         elif isinstance(node, ast.MatchClass):
             kept.update(node.kwd_attrs)
         elif isinstance(node, ast.Name) and node.id in ("locals", "vars", "eval", "exec"):

@@ -116,7 +116,7 @@ def feature_set_name(session: Session, version_id: UUID) -> str:
     ).one()
 
 
-def _views() -> Select[Any]:
+def _views() -> Select[*tuple[Any, ...]]:
     base, published = aliased(FeatureSetVersion), aliased(FeatureSetVersion)
     base_set, published_set = aliased(FeatureSet), aliased(FeatureSet)
     return (

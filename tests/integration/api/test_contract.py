@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from typing import Any
+from uuid import UUID
 
 import schemathesis
 from fastapi.testclient import TestClient
@@ -14,8 +15,9 @@ from schemathesis.checks import CHECKS, load_all_checks
 
 from app.core.database import Database
 from app.main import create_app
+from app.repairs.writing import replace_proposal
 from app.settings import Settings
-from tests.support.api import finish, register_checkpoint, register_line, verdict
+from tests.support.api import FEATURES, finish, register_checkpoint, register_line, verdict
 
 EXAMPLES = 8
 
@@ -73,6 +75,15 @@ def _existing(client: TestClient, settings: Settings, database: Database) -> dic
             evaluation,
             [verdict("number", "drifted", feature_id=feature), verdict("up", "stable")],
         )
+        change = {"feature": "up", "old": FEATURES[1], "new": FEATURES[1], "reason": "rotated"}
+        repair = replace_proposal(
+            session,
+            UUID(evaluation),
+            "baseline",
+            changes=[{**change, "diagnosis": "rotated", "evidence": {}}],
+            features=FEATURES,
+        )
+        assert repair is not None
     return {
         "model": "bot",
         "checkpoint": "next",
@@ -84,4 +95,5 @@ def _existing(client: TestClient, settings: Settings, database: Database) -> dic
         "feature": feature,
         "monitor": "watch",
         "evaluation": evaluation,
+        "repair": str(repair.id),
     }
