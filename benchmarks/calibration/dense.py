@@ -42,9 +42,10 @@ class DenseTruth:
 
     def beyond(self, policy: Policy) -> Array:
         """The largest effect in units of its margin."""
-        return np.max(
+        largest: Array = np.max(
             [np.abs(x) / getattr(policy, name) for name, x in self.effects.items()], axis=0
         )
+        return largest
 
 
 def with_effects(shift: Array, scale: Array, identity: Array, document_share: Array) -> DenseTruth:

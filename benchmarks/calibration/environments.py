@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 REQUIREMENTS: Mapping[str, Sequence[str]] = {
     "evidently": ("evidently==0.7.23", "pandas<3"),
@@ -37,14 +38,15 @@ def interpreter(name: str) -> Path:
     return python
 
 
-def call_peer(name: str, script: str, *arguments: str) -> dict:
+def call_peer(name: str, script: str, *arguments: str) -> dict[str, Any]:
     """What a script prints as JSON in its last line, run where the peer is installed.
 
     Raises:
         PeerError: it cannot be installed, or fails.
     """
     out = _call([str(interpreter(name)), "-W", "ignore", "-c", script, *arguments])
-    return json.loads(out.splitlines()[-1])
+    found: dict[str, Any] = json.loads(out.splitlines()[-1])
+    return found
 
 
 def _call(command: list[str]) -> str:

@@ -19,8 +19,8 @@ HOW = (
     "false `drifted` and a false `stable` are each as likely as the statistics allow; half of the "
     "sparse ones on the margins of rate, magnitude and identity at once. `just outside`: 1.1 "
     "margins. `mixed`: half unchanged, a quarter at the margin, a quarter at two margins; the "
-    "false discovery proportion is averaged over the sets. A set counts as wrong with any false verdict, which is what q "
-    "limits where no feature is truly drifted (or stable)."
+    "false discovery proportion is averaged over the sets. A set counts as wrong with any false "
+    "verdict, which is what q limits where no feature is truly drifted (or stable)."
 )
 _DOCUMENTS = 200
 CONDITIONS = ("inside", "at the margin", "just outside", "mixed")

@@ -50,9 +50,10 @@ class Truth:
 
     def beyond(self, policy: Policy) -> Array:
         """The largest effect in units of its margin."""
-        return np.max(
+        largest: Array = np.max(
             [np.abs(x) / getattr(policy, name) for name, x in self.effects.items()], axis=0
         )
+        return largest
 
 
 def document_lengths(rng: Rng, documents: int) -> Counts:
@@ -167,7 +168,8 @@ def _with_values(
         shared, own_a, own_b = (
             np.where(both > 0, rng.gamma(np.maximum(both * k, 1e-9)), 0) for k in (0.7, 0.2, 0.2)
         )
-        co_a, co_b = (shared + own_a) / 0.9, (shared + own_b) / 0.9
+        co_a: Array = (shared + own_a) / 0.9
+        co_b: Array = (shared + own_b) / 0.9
     else:
         owner = np.repeat(np.arange(both.size), both.ravel())
         a = np.exp(rng.normal(0, 0.8, len(owner)))
