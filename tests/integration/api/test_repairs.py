@@ -390,13 +390,15 @@ def test_audit_events_are_added_filtered_and_never_changed(
     assert subjects() == ["bot/2", "bot/1", "bot/0"]
 
 
+@pytest.mark.parametrize("scheme", ["file", "memory"])
 def test_workers_find_an_accepted_dictionary_whole_or_not_at_all(
-    store: ArtifactStore, tmp_path: Path
+    tmp_path: Path, scheme: str
 ) -> None:
     from tests.support.dictionaries import save_dictionary
     from workers.errors import EvaluationError
     from workers.pipeline.sources import DictionarySources
 
+    store = ArtifactStore(f"{scheme}://{tmp_path}/store", tmp_path / "downloads")
     folder = save_dictionary(tmp_path / "sae", "jumprelu", site=SITE)
     proposed = store_dictionary(store, folder, name="new", site=SITE)
     row = Dictionary(
