@@ -3,7 +3,7 @@
 Everything here keeps the lock order of `ledger`: snapshots by key, evaluations by id, shards.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -37,7 +37,7 @@ def plan_evaluation(
     needs: Sequence[SnapshotNeed],
     *,
     vanished: Collection[str] = (),
-    without_previous: str | None = None,
+    unusable: Mapping[str, str] | None = None,
 ) -> None:
     """Finish a plan shard: link the evaluation to its snapshots and enqueue what is missing.
 
@@ -46,7 +46,7 @@ def plan_evaluation(
 
     Args:
         vanished: keys of complete snapshots whose artifact is no longer in the store.
-        without_previous: why the previous checkpoint cannot be captured, so that `needs` lacks it.
+        unusable: why an optional side (by role) cannot be captured, so that `needs` lacks it.
 
     Raises:
         StaleAttempt: the claim is lost; the transaction must be rolled back.
@@ -68,8 +68,8 @@ def plan_evaluation(
         )
         for need in needs
     )
-    if without_previous is not None:
-        _note_without_previous(evaluation, without_previous)
+    for role, reason in (unusable or {}).items():
+        _note_without(evaluation, role, reason)
     for key, snapshot in snapshots.items():
         _enqueue_missing(session, snapshot, by_key[key], lost=key in vanished)
     evaluation.step = "capture"
@@ -118,8 +118,8 @@ def complete_snapshot(session: Session, claim: Claim, manifest: dict[str, Any]) 
 def fail_permanently(session: Session, claim: Claim, error: dict[str, str]) -> None:
     """Fail the claimed shard, and with it every evaluation that needs it, with the reason.
 
-    An evaluation that needs it for the step from the previous checkpoint alone goes on without
-    that comparison: a broken checkpoint must not condemn the one that follows it.
+    An evaluation that needs it for the step from the previous checkpoint alone, or as one more
+    measure of the noise, goes on without: a broken checkpoint must not condemn the others.
 
     Raises:
         StaleAttempt: the claim is lost.
@@ -286,25 +286,39 @@ def _fail(
 def _spare(
     session: Session, snapshot_id: UUID, evaluation_ids: Sequence[UUID], reason: str
 ) -> set[UUID]:
-    """Unlink a failed snapshot from those locked evaluations that have it as `previous` only."""
+    """Unlink a failed snapshot from those locked evaluations that need it for optional sides."""
     links = session.scalars(
         select(EvaluationSnapshot).where(
             EvaluationSnapshot.snapshot_id == snapshot_id,
             EvaluationSnapshot.evaluation_id.in_(evaluation_ids),
         )
     ).all()
-    needed = {link.evaluation_id for link in links if link.role != "previous"}
+    needed = {link.evaluation_id for link in links if not is_optional(link.role)}
     spared = [link for link in links if link.evaluation_id not in needed]
     for link in spared:
         evaluation = session.get_one(Evaluation, link.evaluation_id, populate_existing=True)
-        _note_without_previous(evaluation, reason)
+        _note_without(evaluation, link.role, reason)
         session.delete(link)
     session.flush()
     return {link.evaluation_id for link in spared}
 
 
-def _note_without_previous(evaluation: Evaluation, reason: str) -> None:
-    evaluation.summary = (evaluation.summary or {}) | {"without_previous": reason}
+def is_optional(role: str) -> bool:
+    """Whether an evaluation goes on without this side if it cannot be captured.
+
+    The step from the previous checkpoint is a second comparison, and a benign checkpoint one more
+    measure of the noise; neither is any fault of the candidate's.
+    """
+    return role == "previous" or role.startswith("benign:")
+
+
+def _note_without(evaluation: Evaluation, role: str, reason: str) -> None:
+    summary = evaluation.summary or {}
+    if role == "previous":
+        evaluation.summary = summary | {"without_previous": reason}
+    else:
+        without = summary.get("without_benign", {}) | {role: reason}
+        evaluation.summary = summary | {"without_benign": without}
 
 
 def _lock_snapshot(session: Session, snapshot_id: UUID | None) -> Snapshot:

@@ -44,6 +44,13 @@ from app.sources.dictionary import inspect_dictionary_source
 from app.verdicts.tables import Control, DictionaryHealth, Verdict
 
 SITE = "blocks.1.hook_resid_post"
+CONTROLS_TO_CHOOSE = (
+    "randomised_model",
+    "numerics",
+    "random_features",
+    "permuted_labels",
+    "shuffled_pairing",
+)
 ENDED = ("succeeded", "failed", "cancelled")
 
 
@@ -235,7 +242,15 @@ class World:
                 select(Dictionary.id).where(Dictionary.name == dictionary)
             )
         # The dictionaries here are random, so no FVU is too bad, and the corpora are tiny.
-        settings = {"fvu_max": 1e9, "min_active_documents": 5, **policy}
+        # Random models and dictionaries have no controls worth asking; whoever does, asks for them.
+        settings = {
+            "fvu_max": 1e9,
+            "min_active_documents": 5,
+            "controls": dict.fromkeys(CONTROLS_TO_CHOOSE, False),
+            "baselines": False,
+            "diagnosis": False,
+            **policy,
+        }
         return self._add(
             Monitor(
                 name=new_id().hex,

@@ -1,42 +1,30 @@
 """One shard of a snapshot: some batches through the model, and the manifest after the last."""
 
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+import numpy as np
+from numpy.typing import NDArray
 
 from app.core.faults import fault_point
 from app.evaluations import snapshots
 from app.evaluations.ledger import Claim
-from app.evaluations.tables import Shard, Snapshot
-from app.registry.tables import Checkpoint
+from workers.capture.activations import sample_documents
 from workers.capture.batches import plan_batches
 from workers.capture.checkpoints import ResolvedCheckpoint
 from workers.capture.loading import LoadedModel, load_model
-from workers.capture.numerics import detect_numerics
+from workers.capture.randomised import load_randomised
 from workers.capture.run import Capture, capture_batches
 from workers.capture.tokenization import TokenizedCorpus
-from workers.errors import EvaluationError
 from workers.features.health import merge_health
 from workers.features.plan import FeaturePlan
-from workers.numerics import Numerics
 from workers.pipeline.context import Context
 from workers.pipeline.corpus import load_tokens
 from workers.pipeline.lease import Lease
+from workers.pipeline.measure import measure_causal
+from workers.pipeline.order import Order, read_order
 from workers.pipeline.sources import naming
-from workers.pipeline.targets import Target, feature_plan, find_target
+from workers.pipeline.targets import feature_plan
 from workers.snapshots import Manifest, finish, write_shard
-
-
-@dataclass(frozen=True)
-class _Order:
-    """What is to be captured, as the ledger has it."""
-
-    snapshot: Snapshot
-    checkpoint: Checkpoint
-    target: Target
-    shards: int
 
 
 def capture(context: Context, claim: Claim, lease: Lease) -> None:
@@ -47,9 +35,13 @@ def capture(context: Context, claim: Claim, lease: Lease) -> None:
         StaleAttempt: the claim is lost.
     """
     with context.database.unit_of_work() as session:
-        order = _read(session, claim)
+        order = read_order(session, claim)
     tokens = load_tokens(context, order.snapshot.plan["tokens_key"])
-    plan = _feature_plan(context, order)
+    sources = order.find_dictionaries(context)
+    if order.snapshot.inputs["purpose"] == "causal":
+        measure_causal(context, claim, lease, order, tokens, sources)
+        return
+    plan = feature_plan(order.target, sources)
     _capture(context, claim, lease, order, tokens, plan)
     fault_point("after-artifact")
     lease.check()
@@ -71,49 +63,21 @@ def capture(context: Context, claim: Claim, lease: Lease) -> None:
     context.settle(lambda session: snapshots.complete_snapshot(session, claim, abstract))
 
 
-def _read(session: Session, claim: Claim) -> _Order:
-    snapshot = session.get_one(Snapshot, claim.snapshot_id)
-    return _Order(
-        snapshot=snapshot,
-        checkpoint=session.get_one(Checkpoint, snapshot.checkpoint_id),
-        target=find_target(session, snapshot.plan["target"]),
-        shards=session.scalar(select(func.count()).where(Shard.snapshot_id == snapshot.id)) or 0,
-    )
-
-
-def _feature_plan(context: Context, order: _Order) -> FeaturePlan:
-    sources = {d.name: context.dictionaries.find(d) for d in order.target.dictionaries}
-    digests = {name: source.digest for name, source in sources.items()}
-    if digests != order.snapshot.inputs["dictionaries"]:
-        raise EvaluationError(
-            "dictionary_changed",
-            f"the dictionaries have digests {digests}, but the snapshot was planned with "
-            f"{order.snapshot.inputs['dictionaries']}",
-        )
-    return feature_plan(order.target, sources)
-
-
 def _capture(
     context: Context,
     claim: Claim,
     lease: Lease,
-    order: _Order,
+    order: Order,
     tokens: TokenizedCorpus,
     plan: FeaturePlan,
 ) -> None:
     inputs = order.snapshot.inputs
     if claim.first_batch is None or claim.stop_batch is None:
         raise ValueError(f"capture shard {claim.shard_id} has no batches")
-    resolved = context.checkpoints.resolve(order.checkpoint)
-    if resolved.weights_digest != inputs["weights_digest"]:
-        raise EvaluationError(
-            "checkpoint_changed",
-            f"checkpoint {order.checkpoint.name!r} at {order.checkpoint.source} was planned with "
-            f"weights {inputs['weights_digest']} and now has {resolved.weights_digest}",
-        )
+    resolved = order.resolve(context)
     lease.check()
     with naming(order.checkpoint):
-        model = _load(context, resolved, inputs)
+        model = _load(context, order, resolved)
     lease.check()
 
     def on_batch(_done: int, _total: int) -> None:
@@ -129,24 +93,22 @@ def _capture(
             claim.stop_batch,
             plan,
             on_batch=on_batch,
+            activation_documents=_kept_documents(inputs, tokens),
         )
     lease.check()
     _write(context, claim, order.snapshot.key, found)
 
 
-def _load(context: Context, resolved: ResolvedCheckpoint, inputs: dict[str, Any]) -> LoadedModel:
-    numerics = Numerics(**inputs["numerics"])
-    settings = context.settings
-    here = detect_numerics(
-        settings.dtype, settings.attn_implementation, settings.device, settings.threads, resolved
-    )
-    if here != numerics:
-        # Another worker of a mixed fleet may fit, so this is no permanent failure.
-        raise RuntimeError(
-            f"this worker computes with {here.to_json()}, the snapshot was planned for "
-            f"{numerics.to_json()}; all workers of a queue need the same settings, libraries and "
-            "kind of device"
-        )
+def _kept_documents(inputs: dict[str, Any], tokens: TokenizedCorpus) -> NDArray[np.bool_] | None:
+    kept = inputs.get("activations")
+    return sample_documents(tokens, kept["tokens"]) if kept else None
+
+
+def _load(context: Context, order: Order, resolved: ResolvedCheckpoint) -> LoadedModel:
+    numerics = order.numerics(context, resolved)
+    inputs = order.snapshot.inputs
+    if inputs["purpose"] == "randomised":
+        return load_randomised(resolved, numerics, **inputs["randomisation"])
     if inputs["purpose"] == "no_op":
         # The control is about loading too: a model in memory would prove nothing.
         return load_model(resolved, numerics)
@@ -162,10 +124,15 @@ def _write(context: Context, claim: Claim, key: str, found: Capture) -> None:
         first_batch=claim.first_batch or 0,
         stop_batch=claim.stop_batch or 0,
         extra_tensors=found.health_tensors(),
+        activations=found.activations,
     )
 
 
 def _abstract(manifest: Manifest) -> dict[str, Any]:
     """The manifest without what would fill a row: a dictionary may have a million columns."""
     document = manifest.to_json()
-    return {key: document[key] for key in document if key not in ("columns", "inputs", "shards")}
+    return {
+        key: document[key]
+        for key in document
+        if key not in ("activations", "columns", "inputs", "shards")
+    }

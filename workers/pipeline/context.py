@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
@@ -14,9 +14,13 @@ from app.core.database import Database, make_engine
 from app.core.logging import get_logger
 from app.settings import Settings, get_settings
 from workers.capture.loading import ModelCache
+from workers.pipeline.memory import Remembered
 from workers.pipeline.sources import CheckpointSources, DictionarySources
 
 Result = TypeVar("Result")
+
+_BASELINES = 4
+"""Whose controls' findings are kept in memory; of a large dictionary that is some megabytes."""
 
 log = get_logger(__name__)
 
@@ -33,6 +37,8 @@ class Context:
     checkpoints: CheckpointSources
     dictionaries: DictionarySources
     models: ModelCache
+    remembered: Remembered[Any]
+    """What the controls on recent baselines found."""
 
     def settle(self, work: Callable[[Session], Result]) -> Result:
         """One short transaction, tried again while Postgres is away, as long as a lease lasts.
@@ -76,4 +82,5 @@ def make_context(settings: Settings) -> Context:
         checkpoints=CheckpointSources(roots=roots, cache=cache, allow_hub=settings.allow_hub),
         dictionaries=DictionarySources(roots=roots, cache=cache, allow_hub=settings.allow_hub),
         models=ModelCache(settings.loaded_models),
+        remembered=Remembered(_BASELINES),
     )

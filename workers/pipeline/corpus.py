@@ -1,11 +1,15 @@
 """The probe corpus: its documents, and its tokens for one tokenizer, made once and stored."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 from app.core.digests import sha256_json
 from app.core.errors import InvalidInputError
 from app.registry.documents import Document, parse_jsonl, units_of_inference
 from app.registry.tables import Corpus
+from workers.capture.batches import plan_batches
 from workers.capture.checkpoints import ResolvedCheckpoint
 from workers.capture.tokenization import TokenizedCorpus, tokenize_corpus
 from workers.comparison import CorpusLabels
@@ -52,7 +56,34 @@ def labels_of(context: Context, corpus: Corpus, *, with_texts: bool) -> CorpusLa
             for concept in corpus.concepts
         },
         texts=[document.text for document in documents] if with_texts else None,
+        variants=_variants(documents),
     )
+
+
+def _variants(documents: Sequence[Document]) -> list[tuple[int, int, str]]:
+    """Index of the original, index of its variant, and how the variant differs."""
+    index = {document.id: at for at, document in enumerate(documents)}
+    return [
+        (index[document.variant_of], at, document.perturbation or "variant")
+        for at, document in enumerate(documents)
+        if document.variant_of is not None
+    ]
+
+
+def token_ids(context: Context, tokens_key: str, batch_tokens: int) -> NDArray[np.int32]:
+    """[tokens] token ids in the order in which a snapshot holds them.
+
+    Args:
+        tokens_key: of the snapshot's plan.
+        batch_tokens: of the snapshot's inputs; the batch plan follows from both.
+
+    Raises:
+        EvaluationError: the tokens are gone or damaged.
+    """
+    tokens = load_tokens(context, tokens_key)
+    order = plan_batches(tokens.lengths, batch_tokens).order
+    spans = [np.arange(tokens.offsets[s], tokens.offsets[s + 1]) for s in order]
+    return tokens.ids[np.concatenate(spans)]
 
 
 def tokens_of(

@@ -1,45 +1,56 @@
 """From verdicts in memory to the rows and figures that are stored."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import numpy as np
 
 from workers.comparison import ComparisonResult
 from workers.drift.records import FeatureVerdict
-from workers.drift.verdicts import VerdictTable
-from workers.pipeline.targets import Target
+from workers.drift.score import drift_scores
+from workers.pipeline.case import Case
+from workers.pipeline.controls import ControlEvidence
+from workers.pipeline.diagnosis import Findings
+from workers.pipeline.history import SlowDrift
 from workers.snapshots import SnapshotReader
 
 TOP_ROWS = 200
 """Latents of a whole dictionary with a row of their own; all others are in the Parquet artifact."""
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of the features beside one comparison's estimates."""
+
+    controls: ControlEvidence
+    causal: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    trends: Mapping[str, SlowDrift] = field(default_factory=dict)
+    findings: Findings = field(default_factory=Findings)
+
+
 def verdict_rows(
-    comparison: str,
-    verdicts: VerdictTable,
-    target: Target,
-    watchlist: Iterable[str],
-    *,
-    baseline_key: str,
-    candidate_key: str,
+    comparison: str, result: ComparisonResult, case: Case, evidence: Evidence
 ) -> Iterator[dict[str, Any]]:
     """Rows for `verdicts`: all features of a set; of a dictionary the top ones and the watched.
 
     Args:
-        baseline_key: key of the snapshot on the other side of the comparison.
+        comparison: `baseline` or `previous`, the role of the other side.
     """
+    target = case.question.target
     ids = {feature.name: feature.id for feature in target.features}
-    digests = {feature.name: feature.definition_digest for feature in target.features}
-    for record in _chosen(verdicts, target, watchlist):
-        digest = target.whole.digest if target.whole is not None else digests[record.name]
+    digests = case.definition_digests
+    scores = drift_scores(result.verdicts, evidence.controls.randomised, evidence.controls.floor)
+    score_of = dict(zip(result.verdicts.names, scores.tolist(), strict=True))
+    for record in _chosen(result, case):
+        name = record.name
         yield {
             "comparison": comparison,
-            "feature": record.name,
-            "feature_id": ids.get(record.name),
+            "feature": name,
+            "feature_id": ids.get(name),
             "verdict": record.verdict,
             "change": record.change,
             "changes": list(record.changes),
-            "diagnosis": None,
             "reason": record.reason,
             "estimand": record.estimand,
             "effect": record.effect,
@@ -59,34 +70,48 @@ def verdict_rows(
             "firing_ratio_candidate": record.firing_ratio_candidate,
             "concept_auroc_baseline": record.concept_auroc_baseline,
             "concept_auroc_candidate": record.concept_auroc_candidate,
-            "drift_score": None,
-            "token_level": None,
-            "earns_keep": None,
-            "paged": False,
-            "slow_drift": False,
-            "causal_verdict": None,
-            "estimates": {name: asdict(found) for name, found in record.estimates.items()},
-            "controls": None,
-            "baselines": None,
-            "causal": None,
-            "robustness": None,
-            "trend": None,
-            "pages": None,
-            "diagnosis_evidence": None,
-            "definition_digest": digest or "",
-            "baseline_snapshot_key": baseline_key,
-            "candidate_snapshot_key": candidate_key,
+            "drift_score": None if np.isnan(score_of[name]) else score_of[name],
+            "estimates": {e: asdict(found) for e, found in record.estimates.items()},
+            **_beside(record, result, evidence),
+            "definition_digest": digests[name],
+            "baseline_snapshot_key": case.key(comparison),
+            "candidate_snapshot_key": case.key("candidate"),
         }
 
 
-def _chosen(
-    verdicts: VerdictTable, target: Target, watchlist: Iterable[str]
-) -> Iterable[FeatureVerdict]:
-    if target.whole is None:
+def _beside(record: FeatureVerdict, result: ComparisonResult, evidence: Evidence) -> dict[str, Any]:
+    """The columns that no estimate of this comparison fills."""
+    name = record.name
+    baselines = evidence.controls.baselines.get(name)
+    causal = evidence.causal.get(name)
+    trend = evidence.trends.get(name)
+    diagnosis = evidence.findings.diagnoses.get(name)
+    pages = result.pages.of(name) if result.pages is not None else None
+    robustness = result.robustness.get(name) if result.robustness is not None else None
+    return {
+        "token_level": evidence.controls.token_level(name),
+        "earns_keep": baselines["earns_keep"] if baselines else None,
+        "paged": bool(pages["paged"]) if pages else False,
+        "slow_drift": trend.alarm if trend else False,
+        "causal_verdict": causal["verdict"] if causal else None,
+        "diagnosis": diagnosis.label if diagnosis else None,
+        "controls": evidence.controls.of(name),
+        "baselines": baselines,
+        "causal": causal,
+        "robustness": None if robustness is None else dict(robustness),
+        "trend": trend.figures if trend else None,
+        "pages": pages,
+        "diagnosis_evidence": diagnosis.to_json() if diagnosis else None,
+    }
+
+
+def _chosen(result: ComparisonResult, case: Case) -> Iterable[FeatureVerdict]:
+    verdicts = result.verdicts
+    if case.question.target.whole is None:
         return verdicts
     chosen = {record.name: record for record in verdicts.top(TOP_ROWS)}
     position = {name: at for at, name in enumerate(verdicts.names)}
-    for name in watchlist:
+    for name in case.question.watchlist:
         if name in position and name not in chosen:
             chosen[name] = verdicts[position[name]]
     return chosen.values()
