@@ -64,7 +64,7 @@ class Classifier:
         match = self._match(name, recovery, self._trials.question.thresholds.repairable)
         if match is not None:
             return match
-        if not np.isfinite(r.point[at]) and recovery.sums.sum_aa[:, at].any():
+        if not np.isfinite(r.point[at]) and recovery.best.sum_aa[:, at].any():
             return self._unreadable(name, recovery, at)
         beats = self._surely_beyond(recovery.beyond_random, random, at)
         if r.lower[at] >= self._trials.question.thresholds.carried and beats:
@@ -93,12 +93,12 @@ class Classifier:
 
     def _probe(self, feature: Feature, recovery: Recovery, at: int) -> Proposal:
         least = self._trials.question.thresholds.repairable
-        if recovery.candidate_r.lower[at] < least:
+        if recovery.direct_r.lower[at] < least:
             return None, (
                 f"the refitted read-out's correlation is not surely above {least:g}; it carries "
                 "the feature, but too loosely to take its place"
             )
-        # A latent is on above 0; a probe in its place gets the threshold at which it is on as often.
+        # A latent is on above 0; a probe in its place where it is on as often.
         sparse = isinstance(feature, SaeLatent)
         threshold = float(recovery.thresholds[at]) if sparse else feature.threshold
         new = probe(
@@ -109,7 +109,7 @@ class Classifier:
             threshold,
         )
         as_dense = replace(recovery.group, sparse=False)
-        held_out = Trial(((as_dense, recovery.sums),), self._trials.question.policy)
+        held_out = Trial(((as_dense, recovery.direct),), self._trials.question.policy)
         evidence = {
             "correlation": recovery.figure(feature.name),
             "held_out": held_out.figure(feature.name),
@@ -194,13 +194,8 @@ class Classifier:
     def _beats(self, trial: Trial, name: str, recovery: Recovery) -> bool | None:
         """Whether a trial's held-out values beat the refit on the randomised model."""
         at = recovery.group.names.index(name)
-        for group, sums in trial.parts:
-            if name in group.names:
-                chosen = sums.select(slice(group.names.index(name), group.names.index(name) + 1))
-                break
-        else:
-            return None
-        if recovery.random is None:
+        chosen = trial.columns([name])
+        if chosen is None or recovery.random is None:
             return None
         other = recovery.random.select(slice(at, at + 1))
         alpha = self._trials.question.policy.alpha

@@ -1,6 +1,7 @@
 """Correlation of a held-out read-out with the baseline's values, clustered by document."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,22 @@ def difference(mine: PairedSums, other: PairedSums, alpha: float) -> Correlation
     _, variance = _jackknife(point - point2, without - without2, mine)
     reach = _reach(mine, alpha) * np.sqrt(variance)
     return Correlation(point - point2, point - point2 - reach, point - point2 + reach)
+
+
+def best_of(candidates: Sequence[PairedSums]) -> PairedSums:
+    """Of each feature, the sums with the largest correlation.
+
+    Args:
+        candidates: of the same features over the same tokens.
+    """
+    points = [np.nan_to_num(_leave_one_out(sums)[0], nan=-1.0) for sums in candidates]
+    choice = np.argmax(points, axis=0)
+    chosen = {
+        f.name: np.choose(choice, [getattr(sums, f.name) for sums in candidates])
+        for f in fields(PairedSums)
+        if f.name != "tokens"
+    }
+    return PairedSums(candidates[0].tokens, **chosen)
 
 
 def _leave_one_out(sums: PairedSums) -> tuple[Array, Array]:

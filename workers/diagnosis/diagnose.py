@@ -67,6 +67,8 @@ class _Ladder:
     """What estimates of features with few documents are consistent with."""
     matches: dict[str, tuple[Match, Match]] = field(default_factory=dict)
     moved: Trial | None = None
+    turned: Trial | None = None
+    """Behind a rotation."""
 
     def __post_init__(self) -> None:
         self.trials = Trials(self.question)
@@ -117,10 +119,10 @@ class _Ladder:
         trial = self.trials.as_is(names)
         self._note(trial, "as_is", names, None)
         for name in names:
-            row = trial.verdict(name)
-            if row.g_active < self.question.policy.min_active_documents:
+            self.figures[name]["documents"] = trial.documents(name)
+            if trial.documents(name) < self.question.policy.min_active_documents:
                 self.few.add(name)
-            elif row.verdict == "stable":
+            elif trial.equivalent(name):
                 self.unchanged.add(name)
                 self._settle(
                     name,
@@ -209,7 +211,7 @@ class _Ladder:
     def _rotated(self, names: list[str]) -> None:
         if not names:
             return
-        trial = self.trials.mapped(names, "procrustes")
+        self.turned = trial = self.trials.mapped(names, "procrustes")
         self._note(trial, "rotated", names, "rotated")
         for name in names:
             if trial.equivalent(name):
@@ -223,8 +225,7 @@ class _Ladder:
     def _few(self, as_is: Trial) -> None:
         needed = self.question.policy.min_active_documents
         for name in self._open(sorted(self.few)):
-            found = as_is.verdict(name).g_active
-            reason = wording.few(found, needed, self.like.get(name))
+            reason = wording.few(as_is.documents(name), needed, self.like.get(name))
             self._settle(name, "unexplained", reason)
 
     def _classify(self, names: list[str]) -> None:
@@ -234,7 +235,8 @@ class _Ladder:
         ridge = self.trials.mapped(bases, "ridge")
         self._note(ridge, "mapped", bases, None)
         classifier = Classifier(self.trials, ridge, self.moved, self.matches)
-        for recovery in Recoveries(self.trials).run(bases):
+        mapped = [ridge] if self.turned is None else [ridge, self.turned]
+        for recovery in Recoveries(self.trials, mapped).run(bases):
             for name in recovery.group.names:
                 self.figures[name]["refitted"] = recovery.figure(name)
                 found = classifier.classify(name, recovery)

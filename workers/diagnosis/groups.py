@@ -71,11 +71,11 @@ def make_groups(
     for (sites, sparse, step), members in sorted(found.items()):
         for first in range(0, len(members), FEATURES):
             chosen = tuple(members[first : first + FEATURES])
-            parts = dict.fromkeys(p for name in chosen for p in base_parts(name, features))
+            bases_of = dict.fromkeys(p for name in chosen for p in base_parts(name, features))
             by_site: dict[str, list[str]] = {site: [] for site in sites}
-            for part in parts:
+            for part in bases_of:
                 by_site[site_of(features[part], dictionaries)].append(part)
-            bases = {site: tuple(found) for site, found in by_site.items()}
+            bases = {site: tuple(there) for site, there in by_site.items()}
             groups.append(Group(sites, chosen, bases, sparse, step))
     return groups
 

@@ -117,6 +117,19 @@ class SiteHeads:
         if source.architecture in JUMPRELU:
             self._cutoff[at] = np.maximum(read("threshold"), 0.0)
 
+    @property
+    def competing(self) -> bool:
+        """Whether some values are no function of one linear form each."""
+        return bool(self._competing)
+
+    def forms(self) -> "Reader":
+        """The linear forms alone, before the functions behind them."""
+        return Reader.linear(self._W, self._c)
+
+    def behind(self, W: Array, c: Array) -> "Reader":
+        """The features' functions behind other linear forms; for heads that do not compete."""
+        return Reader(self, W.astype(np.float32), c.astype(np.float32))
+
     def under(self, mapping: AffineMap | None = None) -> "Reader":
         """The features behind a map of the activations."""
         W, c = self._W, self._c

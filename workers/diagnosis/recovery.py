@@ -1,19 +1,19 @@
 """Is the feature's information still at the site: refitted linear read-outs, held out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.diagnosis.correlation import Correlation, correlation, difference
+from workers.diagnosis.correlation import Correlation, best_of, correlation, difference
 from workers.diagnosis.groups import BLOCK, Group, Sides, value_sums
-from workers.diagnosis.heads import Reader
-from workers.diagnosis.maps import ridge
+from workers.diagnosis.heads import Reader, SiteHeads
+from workers.diagnosis.maps import AffineMap, ridge
 from workers.diagnosis.moments import Moments
-from workers.diagnosis.trials import Trials
+from workers.diagnosis.trials import Trial, Trials
 from workers.drift.sums import PairedSums
 
 Array = NDArray[np.float64]
@@ -25,12 +25,14 @@ class Recovery:
     """Refitted read-outs of the features of one group."""
 
     group: Group
-    sums: PairedSums
-    """The baseline's values beside the held-out predictions from the candidate."""
+    direct: PairedSums
+    """The baseline's values beside held-out linear predictions of them from the candidate."""
+    best: PairedSums
+    """Likewise, or beside the frozen feature behind a map: of each feature what correlates best."""
     random: PairedSums | None
-    """Beside those from the randomised model."""
+    """The best of the same refits from the randomised model."""
     weights: Array
-    """[width, names] fitted on everything."""
+    """[width, names] linear read-outs fitted on everything."""
     intercepts: Array
     firing: Array
     """[names] share of tokens where the baseline is on."""
@@ -41,7 +43,12 @@ class Recovery:
     @cached_property
     def candidate_r(self) -> Correlation:
         """Held-out correlation on the candidate."""
-        return correlation(self.sums, self.alpha)
+        return correlation(self.best, self.alpha)
+
+    @cached_property
+    def direct_r(self) -> Correlation:
+        """Of the linear read-out alone."""
+        return correlation(self.direct, self.alpha)
 
     @cached_property
     def random_r(self) -> Correlation | None:
@@ -50,10 +57,10 @@ class Recovery:
 
     @cached_property
     def beyond_random(self) -> Correlation | None:
-        """By how much a candidate's read-out exceeds that from the randomised model."""
+        """By how much the candidate's exceeds that of the randomised model."""
         if self.random is None:
             return None
-        return difference(self.sums, self.random, self.alpha)
+        return difference(self.best, self.random, self.alpha)
 
     def figure(self, name: str) -> dict[str, Any]:
         """One feature's figures as plain JSON values."""
@@ -61,20 +68,38 @@ class Recovery:
         random, beyond = self.random_r, self.beyond_random
         return {
             "candidate": self.candidate_r.figure(at),
+            "linear_readout": self.direct_r.figure(at),
             "randomised_model": None if random is None else random.figure(at),
             "difference": None if beyond is None else beyond.figure(at),
         }
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """Activations of some tokens beside the baseline's values."""
+
+    x: Float32
+    a: Float32
+    """[n, width] the baseline's activations."""
+    y: Float32
+    fold: NDArray[np.int8]
+    cluster: NDArray[np.int64]
+    clusters: int
+
+
 class Recoveries:
     """Refits read-outs, group by group; the randomised model's moments are kept per site."""
 
-    def __init__(self, trials: Trials) -> None:
-        """Align the randomised model's tokens with the sample's."""
-        self._trials = trials
+    def __init__(self, trials: Trials, mapped: Sequence[Trial]) -> None:
+        """Align the randomised model's tokens with the sample's.
+
+        Args:
+            mapped: trials of frozen features behind maps of the candidate's activations.
+        """
+        self._trials, self._mapped = trials, mapped
         self._random_moments: tuple[tuple[str, int], Moments] | None = None
         question = trials.question
-        self._rows: tuple[NDArray[np.intp], NDArray[np.intp]] | None = None
+        self._aligned: tuple[NDArray[np.intp], NDArray[np.intp]] | None = None
         if question.randomised is not None:
             _, mine, theirs = np.intersect1d(
                 question.sample.rows,
@@ -82,7 +107,7 @@ class Recoveries:
                 assume_unique=True,
                 return_indices=True,
             )
-            self._rows = (mine, theirs) if len(mine) else None
+            self._aligned = (mine, theirs) if len(mine) else None
 
     def run(self, names: Sequence[str]) -> list[Recovery]:
         """Refit and judge read-outs of features that are no composites."""
@@ -92,72 +117,92 @@ class Recoveries:
         trials = self._trials
         (site,) = group.sites
         sides = trials.sides(group.sites)
-        reader = trials.heads(site, group.names).under()
-        rows = slice(None, None, group.step)
-        a, b, fold = sides.a[site][rows], sides.b[site][rows], trials.fold[rows]
-        y = np.concatenate([reader(a[at : at + BLOCK]) for at in range(0, len(a), BLOCK)])
+        heads = trials.heads(site, group.names)
+        every = slice(None, None, group.step)
+        a, x, fold = sides.a[site][every], sides.b[site][every], trials.fold[every]
+        y = _in_blocks(heads.under(), a)
+        rows = _Rows(x, a, y, fold, sides.cluster[every], sides.clusters)
         if group.step == 1:
-            moments = trials.maps(site).moments.with_targets(b, y, fold)
+            moments = trials.maps(site).moments.with_targets(x, y, fold)
         else:
-            moments = Moments.of(b, y, fold)
-        cluster = sides.cluster[rows]
-        sums = self._judge(b, y, moments, cluster, sides, fold)
+            moments = Moments.of(x, y, fold)
+        direct = _judge(rows, _linear(moments))
+        others = [trial.columns(group.names) for trial in self._mapped]
+        best = best_of([direct, *(sums for sums in others if sums is not None)])
         features = trials.question.features
         firing = np.array(
             [(y[:, i] > features[n].threshold).mean() for i, n in enumerate(group.names)]
         )
         W, c = ridge(moments, None, shared=False)
-        some = b[:: max(len(b) // 65536, 1)]
-        predicted = some @ W.astype(np.float32) + c.astype(np.float32)
+        predicted = Reader.linear(W, c)(x[:: max(len(x) // 65536, 1)])
         thresholds = np.array(
             [np.quantile(predicted[:, i], 1 - share) for i, share in enumerate(firing)], np.float64
         )
-        random = self._random(site, group, y, fold, cluster, sides)
+        random = self._random(site, group, heads, rows)
         alpha = trials.question.policy.alpha
-        return Recovery(group, sums, random, W, c, firing, thresholds, alpha)
+        return Recovery(group, direct, best, random, W, c, firing, thresholds, alpha)
 
-    def _judge(
-        self,
-        x: Float32,
-        y: Float32,
-        moments: Moments,
-        cluster: NDArray[np.int64],
-        sides: Sides,
-        fold: NDArray[np.int8],
-    ) -> PairedSums:
-        fits = [Reader.linear(*ridge(moments, half, shared=False)) for half in (0, 1)]
-        here = Sides({}, {}, cluster, (fold // 2).astype(np.int8), sides.clusters)
-        return value_sums(
-            here,
-            1,
-            lambda at: y[at[0] : at[-1] + 1],
-            lambda at, fit: fits[fit](x[at[0] : at[-1] + 1]),
-            np.zeros(y.shape[1]),
-        )
-
-    def _random(
-        self,
-        site: str,
-        group: Group,
-        y: Float32,
-        fold: NDArray[np.int8],
-        cluster: NDArray[np.int64],
-        sides: Sides,
-    ) -> PairedSums | None:
+    def _random(self, site: str, group: Group, heads: SiteHeads, mine: _Rows) -> PairedSums | None:
+        """The same refits from the randomised model: linear, and frozen behind a map."""
         randomised = self._trials.question.randomised
-        if randomised is None or self._rows is None or site not in randomised.a:
+        if randomised is None or self._aligned is None or site not in randomised.a:
             return None
-        mine, theirs = self._rows
-        x = randomised.a[site]
-        if group.step > 1:
-            keep = mine % group.step == 0
-            mine, theirs = mine[keep] // group.step, theirs[keep]
-        if len(theirs) != len(x) or len(mine) != len(y):
-            x, y, fold, cluster = x[theirs], y[mine], fold[mine], cluster[mine]
+        rows = _aligned(mine, randomised.a[site], *self._aligned, group.step)
         key = (site, group.step)
         if self._random_moments is not None and self._random_moments[0] == key:
-            moments = self._random_moments[1].with_targets(x, y, fold)
+            moments = self._random_moments[1].with_targets(rows.x, rows.y, rows.fold)
         else:
-            moments = Moments.of(x, y, fold)
+            moments = Moments.of(rows.x, rows.y, rows.fold)
             self._random_moments = (key, moments)
-        return self._judge(x, y, moments, cluster, sides, fold)
+        found = [_judge(rows, _linear(moments))]
+        if not group.sparse:
+            # A linear feature behind a ridge map is the ridge read-out itself.
+            return found[0]
+        if heads.competing:
+            whole = moments.with_targets(rows.x, rows.a, rows.fold)
+            maps = [AffineMap(*ridge(whole, half, shared=True)) for half in (0, 1)]
+            fits = [heads.under(mapping) for mapping in maps]
+        else:
+            # Each feature needs its own linear form of the map alone.
+            forms = _in_blocks(heads.forms(), rows.a)
+            targets = moments.with_targets(rows.x, forms, rows.fold)
+            fits = [heads.behind(*ridge(targets, half, shared=False)) for half in (0, 1)]
+        return best_of([*found, _judge(rows, fits)])
+
+
+def _aligned(
+    rows: _Rows, x: Float32, mine: NDArray[np.intp], theirs: NDArray[np.intp], step: int
+) -> _Rows:
+    """The tokens that both samples hold, of those at every `step`."""
+    if step > 1:
+        keep = mine % step == 0
+        mine, theirs = mine[keep] // step, theirs[keep]
+    if len(mine) == len(rows.y) == len(x):
+        return replace(rows, x=x)
+    return _Rows(
+        x[theirs],
+        rows.a[mine],
+        rows.y[mine],
+        rows.fold[mine],
+        rows.cluster[mine],
+        rows.clusters,
+    )
+
+
+def _linear(moments: Moments) -> list[Reader]:
+    return [Reader.linear(*ridge(moments, half, shared=False)) for half in (0, 1)]
+
+
+def _judge(rows: _Rows, fits: Sequence[Reader]) -> PairedSums:
+    half = (rows.fold // 2).astype(np.int8)
+    return value_sums(
+        Sides({}, {}, rows.cluster, half, rows.clusters),
+        1,
+        lambda at: rows.y[at[0] : at[-1] + 1],
+        lambda at, fit: fits[fit](rows.x[at[0] : at[-1] + 1]),
+        np.zeros(rows.y.shape[1]),
+    )
+
+
+def _in_blocks(reader: Reader, x: Float32) -> Float32:
+    return np.concatenate([reader(x[at : at + BLOCK]) for at in range(0, len(x), BLOCK)])

@@ -1,7 +1,7 @@
 """Trials: is the frozen feature equivalent to the baseline's again, on held-out documents?"""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -72,6 +72,20 @@ class Trial:
         """One feature's verdict."""
         return self.table.by_name(name)
 
+    def documents(self, name: str) -> int:
+        """Documents (or groups of them) that tell of the feature: where the baseline is on.
+
+        A feature that fires elsewhere in the candidate is active in more of them, but only these
+        can show where it went.
+        """
+        for group, sums in self.parts:
+            if name in group.names:
+                at = group.names.index(name)
+                if not group.sparse:
+                    return int((sums.tokens > 0).sum())
+                return int(((sums.both[:, at] > 0) | (sums.only_a[:, at] > 0)).sum())
+        raise KeyError(name)
+
     def equivalent(self, name: str) -> bool:
         """Whether every estimand is shown to lie within its margin."""
         return name in self.names() and self.verdict(name).verdict == "stable"
@@ -91,6 +105,20 @@ class Trial:
             if name in group.names:
                 return correlation(sums, self.policy.alpha), group.names.index(name)
         raise KeyError(name)
+
+    def columns(self, names: Sequence[str]) -> PairedSums | None:
+        """Sums of some features side by side; None if one was not tried."""
+        found = []
+        for name in names:
+            where = next(((g, s) for g, s in self.parts if name in g.names), None)
+            if where is None:
+                return None
+            found.append(_columns(where[1], [where[0].names.index(name)]))
+        parts = [f.name for f in fields(PairedSums) if f.name != "tokens"]
+        return PairedSums(
+            found[0].tokens,
+            *(np.concatenate([getattr(s, part) for s in found], axis=1) for part in parts),
+        )
 
     def figure(self, name: str) -> dict[str, Any] | None:
         """One feature's verdict and estimates as plain JSON values; None if it was not tried."""
@@ -273,7 +301,7 @@ class Trials:
 
 
 def _columns(sums: PairedSums, chosen: list[int]) -> PairedSums:
-    names = [name for name in PairedSums.__dataclass_fields__ if name != "tokens"]
+    names = [f.name for f in fields(PairedSums) if f.name != "tokens"]
     return PairedSums(sums.tokens, *(getattr(sums, name)[:, chosen] for name in names))
 
 

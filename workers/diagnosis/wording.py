@@ -88,6 +88,6 @@ def few(documents: int, needed: int, like: str | None) -> str:
     """Too few documents to tell."""
     hint = "" if like is None else f" The estimates are consistent with {like}."
     return (
-        f"Active in {documents} documents of the activation sample, {needed} are needed for a "
-        f"diagnosis; keep more activation tokens.{hint}"
+        f"The baseline is on in {documents} documents of the activation sample, {needed} are "
+        f"needed for a diagnosis; keep more activation tokens.{hint}"
     )
