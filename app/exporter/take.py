@@ -168,10 +168,17 @@ def _comparison(
         ratio=None
         if estimate is None or lower is None or upper is None
         else (estimate, lower, upper),
-        score_quantiles={str(q): score for q, score in zip(QUANTILES, scores or (), strict=False)},
-        paged=paged,
-        slow_drift=slow_drift,
+        score_quantiles={str(q): score for q, score in zip(QUANTILES, scores or (), strict=False)}
+        | _known_quantiles(summary),
+        paged=int(summary.get("paged", paged)),
+        slow_drift=int(summary.get("slow_drift", slow_drift)),
     )
+
+
+def _known_quantiles(summary: Mapping[str, Any]) -> dict[str, float]:
+    """Quantiles of all features' scores, where the pipeline wrote them."""
+    found = summary.get("drift_score_quantiles") or {}
+    return {str(q): found[str(q)] for q in QUANTILES if found.get(str(q)) is not None}
 
 
 def _page_budgets(session: Session, monitors: repository.Rows) -> dict[UUID, float]:

@@ -193,6 +193,6 @@ def _comparison(
         drifted_ratio=summary.get("drifted_ratio"),
         drifted_lower=summary.get("drifted_lower"),
         drifted_upper=summary.get("drifted_upper"),
-        paged=flagged.paged,
-        slow_drift=flagged.slow_drift,
+        paged=int(summary.get("paged", flagged.paged)),
+        slow_drift=int(summary.get("slow_drift", flagged.slow_drift)),
     )

@@ -120,10 +120,12 @@ def add_health(session: Session, evaluation: Evaluation, dictionary: str, **figu
         )
 
 
-def add_control(session: Session, evaluation: Evaluation, *, passed: bool) -> None:
-    """The outcome of the no-op control."""
+def add_control(
+    session: Session, evaluation: Evaluation, *, passed: bool | None, control: str = "no_op"
+) -> None:
+    """The outcome of a control."""
     session.add(
-        Control(evaluation_id=evaluation.id, control="no_op", passed=passed, detail="", figures={})
+        Control(evaluation_id=evaluation.id, control=control, passed=passed, detail="", figures={})
     )
 
 

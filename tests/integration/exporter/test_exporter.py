@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
+from app.core.clock import now
 from app.core.database import Database
 from app.embedded.environment import child_environment
 from app.evaluations.tables import Evaluation
@@ -23,6 +24,8 @@ from app.exporter.refresher import Refresher
 from app.exporter.repository import MAX_WATCHED
 from app.exporter.server import Exporter
 from app.exporter.take import wilson
+from app.monitors.page_budget import reserve
+from app.monitors.policy import DriftPolicy
 from app.monitors.tables import Monitor
 from app.settings import Settings
 from tests.integration.embedded.up import wait_for
@@ -89,6 +92,8 @@ def judge_by_hand(database: Database) -> None:
         add_verdict(session, newest, "quotes", "stable", comparison="previous")
         add_health(session, newest, "sae-4", fvu=0.125, l0=16.0, dead_ratio=None)
         add_control(session, newest, passed=False)
+        add_control(session, newest, passed=True, control="numerics")
+        add_control(session, newest, passed=None, control="permuted_labels")
         add_evaluation(session, monitor, "v2", state="failed", seconds=7200.5)
         waiting = add_evaluation(session, monitor, "v2", state="queued")
         add_shard(session, waiting, waiting=90)
@@ -120,6 +125,12 @@ def test_every_sample_is_what_the_rows_say(exporter: Exporter, database: Databas
         key("dictionary_fvu_ratio", dictionary="sae-4"): 0.125,
         key("dictionary_l0", dictionary="sae-4"): 16.0,
         key("control_failed", control="no_op"): 1.0,
+        key("control_failed", control="numerics"): 0.0,
+        key("page_budget_remaining_ratio"): 1.0,
+        key("paged_features", comparison="baseline"): 0.0,
+        key("paged_features", comparison="previous"): 0.0,
+        key("slow_drift_features", comparison="baseline"): 0.0,
+        key("slow_drift_features", comparison="previous"): 0.0,
         key("evaluations_total", status="succeeded"): 2.0,
         key("evaluations_total", status="failed"): 1.0,
         key("evaluations_total", status="cancelled"): 0.0,
@@ -233,6 +244,7 @@ def test_the_summary_of_the_pipeline_wins_over_the_rows_it_has_kept(
     assert counts["baseline", "stable"] == 990
     assert named(samples, "drifted_features_ratio_upper", "comparison") == {("baseline",): 0.018}
     assert named(samples, "drift_score_quantile", "q") == {
+        ("0.1",): pytest.approx(0.55),
         ("0.5",): 0.75,
         ("0.9",): pytest.approx(0.95),
         ("0.99",): pytest.approx(0.995),
@@ -460,3 +472,55 @@ def test_the_process_serves_both_formats_and_ends_on_sigterm(
     assert families["featuredrift_evaluation_duration_seconds"].type == "histogram"
     assert health.status_code == 200
     assert code in (0, -signal.SIGTERM)
+
+
+def test_pages_slow_drift_and_what_is_left_of_the_budget(
+    exporter: Exporter, database: Database
+) -> None:
+    with database.unit_of_work() as session:
+        monitor = add_monitor(session, watch=["quotes"])
+        evaluation = add_evaluation(session, monitor, "v2")
+        add_verdict(session, evaluation, "quotes", "drifted", paged=True, drift_score=0.5)
+        add_verdict(session, evaluation, "digits", "stable", slow_drift=True, drift_score=0.25)
+        # The budget is of the present quarter, in which the ledger's own clock says it was made.
+        evaluation.created_at = now()
+        alpha = reserve(session, evaluation, DriftPolicy()).alpha
+        disabled = add_monitor(session, model="other", monitor="off", watch=[])
+        disabled.enabled = False
+
+    samples = scrape(exporter)
+
+    assert named(samples, "paged_features", "comparison") == {("baseline",): 1}
+    assert named(samples, "slow_drift_features", "comparison") == {("baseline",): 1}
+    assert named(samples, "feature_drift_score", "feature") == {("quotes",): 0.5}
+    assert named(samples, "page_budget_remaining_ratio", "monitor") == {
+        ("nightly",): pytest.approx(1 - alpha / 0.05)
+    }
+
+
+def test_figures_of_all_latents_win_over_those_of_the_stored_rows(
+    exporter: Exporter, database: Database
+) -> None:
+    figures = {
+        "counts": {"stable": 1000},
+        "paged": 3,
+        "slow_drift": 2,
+        "drift_score_quantiles": {"0.1": 0.0, "0.5": 0.01, "0.9": 0.02, "0.99": 0.5},
+    }
+    with database.unit_of_work() as session:
+        monitor = add_monitor(session, watch=[])
+        evaluation = add_evaluation(
+            session, monitor, "v2", summary={"comparisons": {"baseline": figures}}
+        )
+        add_verdict(session, evaluation, "latent-7", "stable", drift_score=0.9)
+
+    samples = scrape(exporter)
+
+    assert named(samples, "paged_features") == {(): 3}
+    assert named(samples, "slow_drift_features") == {(): 2}
+    assert named(samples, "drift_score_quantile", "q") == {
+        ("0.1",): 0.0,
+        ("0.5",): 0.01,
+        ("0.9",): 0.02,
+        ("0.99",): 0.5,
+    }

@@ -112,3 +112,66 @@ def test_only_the_first_features_are_named() -> None:
     names = [f"f{i}" for i in range(100)]
     _, (reason,) = decide([standing(counts={"drifted": 100}, drifted=names)])
     assert reason.features == tuple(names[:NAMED_FEATURES])
+
+
+def test_untrusted_features_within_the_policy_do_not_block() -> None:
+    policy = GatePolicy(max_unproven_ratio=0.1)
+    found = standing(
+        policy=policy,
+        counts={"stable": 11, "untrusted": 1},
+        failed_controls=["randomised_model"],
+        unproven=["x"],
+        untrusted=["x"],
+    )
+    assert decide([found]) == ("pass", [])
+
+
+def test_untrusted_features_beyond_the_policy_are_named_with_their_control() -> None:
+    outcome, (control, unproven) = decide(
+        [
+            standing(
+                counts={"stable": 11, "untrusted": 1},
+                failed_controls=["randomised_model"],
+                unproven=["x"],
+                untrusted=["x"],
+            )
+        ]
+    )
+    assert outcome == "inconclusive"
+    assert (control.code, control.features) == ("control_failed", ("x",))
+    assert "randomised_model failed for 1 of 12" in control.detail
+    assert unproven.code == "unproven"
+
+
+@pytest.mark.parametrize(
+    ("controls", "counts"),
+    [
+        (["numerics"], {"stable": 12}),
+        (["no_op", "numerics"], {"stable": 11, "untrusted": 1}),
+    ],
+)
+def test_a_failed_control_that_no_feature_answers_for_blocks_whatever_the_policy(
+    controls: list[str], counts: dict[str, int]
+) -> None:
+    policy = GatePolicy(max_unproven_ratio=1.0)
+    outcome, (reason,) = decide([standing(policy=policy, counts=counts, failed_controls=controls)])
+    assert (outcome, reason.code) == ("inconclusive", "control_failed")
+    assert ", ".join(controls) in reason.detail
+
+
+def test_slow_drift_is_inconclusive_until_something_has_drifted() -> None:
+    outcome, (reason,) = decide([standing(slow_drift=["phone"])])
+    assert (outcome, reason.code, reason.features) == ("inconclusive", "slow_drift", ("phone",))
+    outcome, reasons = decide([standing(counts={"stable": 11, "drifted": 1}, slow_drift=["phone"])])
+    assert outcome == "fail"
+    assert [reason.code for reason in reasons] == ["drifted", "slow_drift"]
+
+
+def test_pages_inform_and_do_not_decide() -> None:
+    assert decide([standing(pages=["phone"])]) == ("pass", [])
+
+
+def test_a_reason_names_the_evaluation_and_the_baseline() -> None:
+    found = standing(counts={"drifted": 1}, baseline="v1")
+    _, (reason,) = decide([found])
+    assert (reason.evaluation, reason.baseline) == (found.evaluation, "v1")
