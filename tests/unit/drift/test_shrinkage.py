@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import polygamma
 
-from workers.drift.shrinkage import fit_prior, shrink, trigamma_inverse
+from workers.drift.estimands import variance_of_variance
+from workers.drift.shrinkage import fit_prior, heavy_tails, shrink, trigamma_inverse
 
 
 @pytest.mark.parametrize("value", [1e-8, 1e-3, 0.5, 1.0, 30.0, 1e8])
@@ -48,3 +49,40 @@ def test_few_features_keep_their_own_variances() -> None:
     found, after = shrink(observed, df, np.zeros(5, int))
     assert (found == observed).all()
     assert (after == df).all()
+
+
+def test_normal_deviations_have_the_textbook_degrees_of_freedom() -> None:
+    rng = np.random.default_rng(0)
+    clusters, features = 40, 2000
+    tails = variance_of_variance(
+        rng.normal(size=(clusters, features)), np.ones((clusters, features))
+    )
+    df = np.full(features, clusters - 1.0)
+    factor = heavy_tails(tails, df, np.zeros(features, int))
+    assert 1 <= factor[0] < 1.05
+
+
+def test_heavy_tails_cost_as_many_degrees_of_freedom_as_the_variances_scatter() -> None:
+    """The variance of real variances of t-distributed deviations, against what one draw tells."""
+    rng = np.random.default_rng(0)
+    clusters, features = 100, 4000
+    deviations = rng.standard_t(9, (clusters, features))
+    variances = (deviations**2).sum(0)
+    true = variances.var() / variances.mean() ** 2
+    sizes = np.ones_like(deviations)
+    df = np.full(features, clusters - 1.0)
+    factor = heavy_tails(variance_of_variance(deviations, sizes), df, np.zeros(features, int))
+    assert 2 / (df[0] / factor[0]) == pytest.approx(true, rel=0.15)
+
+
+def test_a_variance_that_is_a_count_of_tokens_scatters_less_than_the_count() -> None:
+    """Deviations as large as their clusters: the design effect is known without error."""
+    sizes = np.random.default_rng(0).integers(1, 9, (50, 3)).astype(float)
+    assert variance_of_variance(np.sqrt(sizes), sizes) == pytest.approx(0, abs=1e-20)
+    assert np.isnan(variance_of_variance(np.zeros((5, 1)), np.ones((5, 1)))).all()
+
+
+def test_each_stratum_has_its_own_tails_and_unknown_ones_do_not_count() -> None:
+    tails = np.array([0.2, 0.4, np.nan, 0.05, np.nan])
+    factor = heavy_tails(tails, np.full(5, 20.0), np.array([0, 0, 0, 1, 2]))
+    assert factor == pytest.approx([3, 3, 3, 1, 1])
