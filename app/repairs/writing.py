@@ -43,7 +43,8 @@ def replace_proposal(
     Args:
         comparison: `baseline` or `previous`.
         changes: per changed feature {"feature", "old", "new", "diagnosis", "reason", "evidence"},
-            as `RepairChange`; empty takes an undecided proposal back.
+            as `RepairChange`, of plain Python values; NaN becomes null. Empty takes an undecided
+            proposal back.
         features: the whole proposed list of definitions, changed and unchanged ones, in the order
             of the base version; empty for a whole dictionary.
         dictionaries: what `store_dictionary` gave, for each that the features newly refer to.
@@ -93,7 +94,7 @@ def store_dictionary(
 
     Args:
         folder: `cfg.json` and `sae_weights.safetensors`, as SAELens writes them.
-        name: what it is to be called; `realigned_name` makes one that is free.
+        name: what it is to be called; another one than that of any registered dictionary.
         site: where its input is read.
         replaces: the registered dictionary that it was made from.
 
@@ -118,18 +119,6 @@ def store_dictionary(
         d_in=facts.d_in,
         d_sae=facts.d_sae,
     )
-
-
-def realigned_name(dictionary: str, content: str) -> str:
-    """A name for a dictionary made from another one, the same for the same content.
-
-    Args:
-        dictionary: the registered name.
-        content: a digest of what makes this realignment, such as of the checkpoint and the map.
-    """
-    suffix = f".realigned-{content[:12]}"
-    # Names have at most 128 characters; a realigned one that is realigned again keeps its stem.
-    return dictionary.partition(".realigned-")[0][: 128 - len(suffix)] + suffix
 
 
 def _definitions(

@@ -21,7 +21,7 @@ from app.core.errors import InvalidInputError
 from app.core.ids import new_id
 from app.registry.tables import Dictionary, FeatureSetVersion
 from app.repairs.schemas import ProposedDictionary
-from app.repairs.writing import realigned_name, replace_proposal, store_dictionary
+from app.repairs.writing import replace_proposal, store_dictionary
 from app.settings import Settings
 from tests.support.api import (
     FEATURES,
@@ -62,9 +62,9 @@ def change(feature: str = "up", **fields: Any) -> dict[str, Any]:
     } | fields
 
 
-def realigned(store: ArtifactStore, folder: Path, **fields: Any) -> ProposedDictionary:
+def realigned(store: ArtifactStore, folder: Path) -> ProposedDictionary:
     make_dictionary(folder, d_sae=48)
-    name = realigned_name("layer-1", "ab" * 32)
+    name = "layer-1-realigned-0123"
     return store_dictionary(store, folder, name=name, site=SITE, replaces="layer-1")
 
 
