@@ -86,7 +86,9 @@ class CheckpointPatch(Input):
     """The mark `benign`, the one thing of a checkpoint that may change."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"benign": True, "note": "tokenizer files re-saved only"}]}
+        json_schema_extra={
+            "examples": [{"benign": True, "note": "tokenizer files re-saved only", "by": "ada"}]
+        }
     )
 
     benign: bool = Field(
@@ -94,6 +96,12 @@ class CheckpointPatch(Input):
         "floor on it too, the newest eight of a model"
     )
     note: str | None = Field(default=None, max_length=2000, description="Why it is, or is not")
+    by: str = Field(
+        default="unnamed",
+        min_length=1,
+        max_length=200,
+        description="The name of who says so, for the audit trail: a mark widens margins",
+    )
 
 
 class SkippedMonitor(Output):

@@ -2,6 +2,7 @@
 
 from sqlalchemy.orm import Session
 
+from app.access import audit
 from app.core.clock import now
 from app.core.errors import InvalidInputError, NotFoundError, PreconditionFailedError
 from app.core.immutability import require_same
@@ -122,7 +123,13 @@ def mark_checkpoint(
         checkpoint.benign = body.benign
         checkpoint.benign_note = body.note
         checkpoint.version += 1
-        session.flush()
+        audit.record(
+            session,
+            actor=body.by,
+            action=f"checkpoint.{'marked' if body.benign else 'unmarked'}_benign",
+            subject_id=checkpoint.id,
+            detail={"model": model.name, "checkpoint": name, "note": body.note},
+        )
     return checkpoint, _parent_name(session, checkpoint)
 
 

@@ -28,7 +28,9 @@ def test_a_checkpoint_is_marked_and_the_mark_is_lifted(
     assert (fresh["benign"], fresh["benign_at"], fresh["version"]) == (False, None, 1)
     assert line.get(NEXT).headers["ETag"] == '"1"'
     marked = line.patch(
-        NEXT, json={"benign": True, "note": "files re-saved"}, headers={"If-Match": '"1"'}
+        NEXT,
+        json={"benign": True, "note": "files re-saved", "by": "ada"},
+        headers={"If-Match": '"1"'},
     )
     assert (marked.status_code, marked.headers["ETag"]) == (200, '"2"')
     body = line.get(NEXT).json()
@@ -37,6 +39,11 @@ def test_a_checkpoint_is_marked_and_the_mark_is_lifted(
     assert body["benign_at"] >= body["created_at"]
     lifted = line.patch(NEXT, json={"benign": False}, headers={"If-Match": '"2"'}).json()
     assert (lifted["benign"], lifted["benign_at"], lifted["benign_note"]) == (False, None, None)
+    events = line.get(f"/v1/audit-events?subject_id={fresh['id']}").json()["items"]
+    assert [(event["actor"], event["action"]) for event in events] == [
+        ("unnamed", "checkpoint.unmarked_benign"),
+        ("ada", "checkpoint.marked_benign"),
+    ]
 
 
 def test_the_same_mark_again_changes_nothing(line: TestClient, settings: Settings) -> None:
