@@ -6,16 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.calibration import dense
+from benchmarks.calibration import concepts, dense
 from benchmarks.calibration.size import Size
 from benchmarks.calibration.synthetic import Truth, binomial_gamma, bursts, document_lengths
 from benchmarks.calibration.table import Row, Table, clopper_pearson, percent
 from benchmarks.calibration.verdicts import judged, judged_dense, seeds, spread
 from workers.drift.activity import Activity
-from workers.drift.auroc import PairedAuroc
-from workers.drift.estimands import Estimates
 from workers.drift.inference import Inference, infer
-from workers.drift.policy import DENSE_STRATUM, SPARSE_ESTIMANDS, Estimand, Policy
+from workers.drift.policy import SPARSE_ESTIMANDS, Estimand, Policy, firing_stratum
 
 TITLE = "Coverage of 95% intervals"
 HOW = (
@@ -142,36 +140,18 @@ def _dense_truth(rng: np.random.Generator, features: int) -> dense.DenseTruth:
 
 
 def _concept(rng: np.random.Generator, task: Task, policy: Policy) -> Cell:
-    world = dense.concept_world(rng, document_lengths(rng, task.documents), task.firing or 0.1)
-    found, truths = [], []
-    for _ in range(task.features):
-        if task.kind == "concept, probe":
-            low = rng.uniform(0.5, 2.5)
-            auroc, truth = dense.dense_concept(rng, world, (low, low + rng.uniform(-0.3, 0.3)))
-        else:
-            recall = rng.uniform(0.3, 0.8)
-            auroc, truth = dense.sparse_concept(
-                rng, world, (recall, recall + rng.uniform(-0.1, 0.1)), rng.uniform(0.001, 0.05)
-            )
-        found.append(auroc)
-        truths.append(truth)
-    stratum = np.full(task.features, DENSE_STRATUM)
-    inference = infer("concept", _concept_estimates(found), policy, stratum)
-    return _count(task, "concept", inference, np.array(truths))
-
-
-def _concept_estimates(found: list[PairedAuroc]) -> Estimates:
-    none = np.zeros(len(found))
-    delta = np.array([f.candidate - f.baseline for f in found])
-    return Estimates(
-        effect=delta,
-        point=delta,
-        variance=np.array([f.variance for f in found]),
-        unit=np.ones(len(found)),
-        extra=none,
-        df=np.array([f.df for f in found]),
-        identical=np.array([f.identical for f in found], bool),
-    )
+    tokens = document_lengths(rng, task.documents)
+    labelled = concepts.label(rng, tokens, task.firing or 0.1)
+    sparse = task.kind == "concept, latent"
+    drawn = [
+        (concepts.latent if sparse else concepts.probe)(rng, labelled) for _ in range(task.features)
+    ]
+    a, b = (np.stack([d[side] for d in drawn], axis=1) for side in (0, 1))
+    estimates = concepts.estimate(labelled, a, b, sparse=sparse)
+    firing = ((a > 0).mean(0) + (b > 0).mean(0)) / 2
+    stratum = firing_stratum(firing, np.full(task.features, not sparse))
+    found = infer("concept", estimates, policy, stratum)
+    return _count(task, "concept", found, np.array([d[2] for d in drawn]))
 
 
 def _count(

@@ -1,12 +1,10 @@
-"""Paired dense activations with document effects, and scores against labels, of known truth."""
+"""Paired dense activations with document effects and known truth, drawn as sums per document."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
-from workers.drift.auroc import Labels, PairedAuroc, Scores, paired_auroc
 from workers.drift.policy import Policy
 from workers.drift.sums import PairedSums
 
@@ -98,71 +96,3 @@ def dense_sums_of(rng: Rng, tokens: NDArray[np.int64], truth: DenseTruth) -> Pai
         sum_bb=within_b + n * mean_b**2,
         sum_ab=truth.slope * see + sef + n * mean_a * mean_b,
     )
-
-
-@dataclass(frozen=True)
-class ConceptWorld:
-    """Labels of a corpus: prevalence differs by document, and some documents have none."""
-
-    labels: Labels
-
-
-def concept_world(rng: Rng, tokens: NDArray[np.int64], prevalence: float) -> ConceptWorld:
-    """A corpus with documents of these lengths.
-
-    Args:
-        prevalence: mean share of labelled tokens; by document it is beta.
-    """
-    documents = len(tokens)
-    share = rng.beta(1, (1 - prevalence) / prevalence, documents)
-    cluster = np.repeat(np.arange(documents), tokens)
-    return ConceptWorld(Labels(rng.random(len(cluster)) < share[cluster], cluster, documents))
-
-
-def dense_concept(
-    rng: Rng, world: ConceptWorld, separation: tuple[float, float]
-) -> tuple[PairedAuroc, float]:
-    """A probe's scores: Gaussian, with document effects that both sides share in part.
-
-    Returns:
-        The estimate, and the true difference Φ(s_b/√2) − Φ(s_a/√2).
-    """
-    cluster, documents = world.labels.cluster, world.labels.clusters
-    between, common = 0.2, 0.8
-    sides = []
-    shared_document, shared_token = rng.normal(size=documents), rng.normal(size=len(cluster))
-    for value in separation:
-        document = np.sqrt(common) * shared_document + np.sqrt(1 - common) * rng.normal(
-            size=documents
-        )
-        token = np.sqrt(common) * shared_token + np.sqrt(1 - common) * rng.normal(size=len(cluster))
-        noise = np.sqrt(between) * document[cluster] + np.sqrt(1 - between) * token
-        sides.append(Scores((value * world.labels.positive + noise).astype(np.float32)))
-    truth = ndtr(separation[1] / np.sqrt(2)) - ndtr(separation[0] / np.sqrt(2))
-    return paired_auroc(sides[0], sides[1], world.labels), float(truth)
-
-
-def sparse_concept(
-    rng: Rng, world: ConceptWorld, recall: tuple[float, float], false_alarm: float
-) -> tuple[PairedAuroc, float]:
-    """A latent that fires on part of the concept's tokens and rarely elsewhere.
-
-    Values are alike wherever it fires, so that AUROC = ½ + (recall − false alarms)/2.
-
-    Returns:
-        The estimate, and the true difference.
-    """
-    cluster, documents = world.labels.cluster, world.labels.clusters
-    positive = world.labels.positive
-    uniform, value = rng.random(len(cluster)), rng.exponential(size=len(cluster)) + 0.01
-    # A document's recall is beta around the truth, by one quantile for both sides.
-    level = rng.random(documents)
-    sides = []
-    for mean in recall:
-        # Beta(mean·k, 1) has no closed mean; a two-point mixture does, and clusters as well.
-        spread = 0.5 * min(mean, 1 - mean)
-        chance = np.where(level < 0.5, mean - spread, mean + spread)[cluster]
-        fires = uniform < np.where(positive, chance, false_alarm)
-        tokens = np.flatnonzero(fires)
-        sides.append(Scores(value[tokens].astype(np.float32), tokens))
-    return paired_auroc(sides[0], sides[1], world.labels), (recall[1] - recall[0]) / 2

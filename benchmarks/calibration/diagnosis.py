@@ -37,10 +37,10 @@ HOW = (
     "(more concepts than dimensions, so that no linear map undoes it). `neurons permuted`: the "
     "hidden units of an MLP change places, its function stays. `erased`: the concept is written "
     "nowhere; counted where a labelled refit, which takes no part in the diagnosis, finds it "
-    "unreadable on held-out documents (upper end of its AUROC's interval below .65). Directions are "
-    "erased in a world of 40 concepts, where each can read one concept alone: one that reads others "
-    "as well is not lost with its own. `overwritten`: strong new concepts are written over the old "
-    "ones, which stay readable."
+    "unreadable on held-out documents (upper end of its AUROC's interval below .65). Directions "
+    "are erased in a world of 40 concepts, where each can read one concept alone: one that reads "
+    "others as well is not lost with its own. `overwritten`: strong new concepts are written over "
+    "the old ones, which stay readable."
 )
 _UNREADABLE = 0.65
 

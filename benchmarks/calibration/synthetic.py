@@ -163,18 +163,7 @@ def _with_values(
     shape = both.shape
     level = np.exp(rng.normal(0, 0.3, shape))
     drift = np.exp(truth.magnitude + rng.normal(0, 0.15, shape) - 0.15**2 / 2)
-    if values == "gamma":
-        # a = c + d and b = c + e with gamma parts: sums over n tokens are gamma again.
-        shared, own_a, own_b = (
-            np.where(both > 0, rng.gamma(np.maximum(both * k, 1e-9)), 0) for k in (0.7, 0.2, 0.2)
-        )
-        co_a: Array = (shared + own_a) / 0.9
-        co_b: Array = (shared + own_b) / 0.9
-    else:
-        owner = np.repeat(np.arange(both.size), both.ravel())
-        a = np.exp(rng.normal(0, 0.8, len(owner)))
-        b = a * np.exp(rng.normal(0, 0.2, len(owner)) - 0.2**2 / 2)
-        co_a, co_b = (np.bincount(owner, x, both.size).reshape(shape) for x in (a, b))
+    co_a, co_b = (_gamma_sums if values == "gamma" else _log_normal_sums)(rng, both)
     co_a, co_b = level * co_a, level * drift * co_b
     a, b = co_a + only_a * level, co_b + only_b * level
     # Of the moments, sparse estimands only ask whether anything moved at all.
@@ -192,6 +181,23 @@ def _with_values(
         co_a=co_a,
         co_b=co_b,
     )
+
+
+def _gamma_sums(rng: Rng, both: Counts) -> tuple[Array, Array]:
+    """Σa and Σb with a = c + d and b = c + e of gamma parts, whose sums are gamma again."""
+    shared, own_a, own_b = (
+        np.where(both > 0, rng.gamma(np.maximum(both * k, 1e-9)), 0.0) for k in (0.7, 0.2, 0.2)
+    )
+    return (shared + own_a) / 0.9, (shared + own_b) / 0.9
+
+
+def _log_normal_sums(rng: Rng, both: Counts) -> tuple[Array, Array]:
+    """Σa and Σb of log-normal values that differ by log-normal noise of mean one."""
+    owner = np.repeat(np.arange(both.size), both.ravel())
+    a = np.exp(rng.normal(0, 0.8, len(owner)))
+    b = a * np.exp(rng.normal(0, 0.2, len(owner)) - 0.2**2 / 2)
+    first, second = (np.bincount(owner, x, both.size).reshape(both.shape) for x in (a, b))
+    return first, second
 
 
 def _intercepts(

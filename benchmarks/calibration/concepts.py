@@ -1,0 +1,127 @@
+"""Scores against labels with document effects and a known difference of AUROC."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.special import ndtr
+
+from workers.comparison import CorpusLabels
+from workers.comparison.concepts import concept_evidence
+from workers.comparison.pairing import PairBlock, Units
+from workers.drift.estimands import Estimates
+from workers.snapshots import Column, Columns
+
+Values = NDArray[np.float32]
+Rng = np.random.Generator
+
+CONCEPT = "concept"
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Labels of a corpus; some documents have none."""
+
+    document: NDArray[np.int64]
+    positive: NDArray[np.bool_]
+    documents: int
+
+    def corpus(self) -> CorpusLabels:
+        """The labels as spans of one character a token, as `Paired` places them."""
+        bounds = np.searchsorted(self.document, np.arange(1, self.documents))
+        spans = [
+            [(int(i), int(i) + 1) for i in np.flatnonzero(flags)]
+            for flags in np.split(self.positive, bounds)
+        ]
+        return CorpusLabels(np.arange(self.documents), {CONCEPT: spans})
+
+
+class Paired:
+    """Values of both sides in memory, as `workers.comparison.pairing.Pairs`."""
+
+    unit = "tokens"
+
+    def __init__(self, labelled: Labelled, a: Values, b: Values, *, sparse: bool) -> None:
+        """Take [tokens, features] of both sides, all sparse or all dense."""
+        first = np.searchsorted(labelled.document, np.arange(labelled.documents))
+        place = (np.arange(len(a)) - first[labelled.document]).astype(np.int32)
+        document = labelled.document.astype(np.int32)
+        self.units = Units(document, place, place + 1, labelled.document, 0, 0)
+        self.notes: tuple[str, ...] = ()
+        none = np.zeros((len(a), 0), np.float32)
+        self._sparse = tuple(csr_array(x if sparse else none) for x in (a, b))
+        self._dense = (none, none) if sparse else (a, b)
+
+    def blocks(self, bounds: Sequence[int], sparse_columns: slice) -> Iterator[PairBlock]:
+        """See `Pairs.blocks`."""
+        for start, stop in pairwise(bounds):
+            a, b = (x[start:stop, sparse_columns] for x in self._sparse)
+            yield PairBlock(start, a, b, *(x[start:stop] for x in self._dense))
+
+
+def label(rng: Rng, tokens: NDArray[np.int64], prevalence: float) -> Labelled:
+    """Label a corpus with documents of these lengths.
+
+    Args:
+        prevalence: mean share of labelled tokens; by document it is beta.
+    """
+    share = rng.beta(1, (1 - prevalence) / prevalence, len(tokens))
+    document = np.repeat(np.arange(len(tokens)), tokens)
+    return Labelled(document, rng.random(len(document)) < share[document], len(tokens))
+
+
+def estimate(labelled: Labelled, a: Values, b: Values, *, sparse: bool) -> Estimates:
+    """The service's estimates of ΔAUROC for features that all claim the concept."""
+    names = [f"f{i}" for i in range(a.shape[1])]
+    columns = tuple(Column(name) for name in names)
+    found = concept_evidence(
+        Paired(labelled, a, b, sparse=sparse),
+        Columns(sparse=columns if sparse else (), dense=() if sparse else columns),
+        dict.fromkeys(names, CONCEPT),
+        labelled.corpus(),
+    )
+    return found.estimates
+
+
+def probe(rng: Rng, labelled: Labelled) -> tuple[Values, Values, float]:
+    """A probe's scores: Gaussian, with document effects that both sides share in part.
+
+    Returns:
+        Both sides, and the true difference Φ(s_b/√2) − Φ(s_a/√2) for separations s.
+    """
+    document, documents, between, common = labelled.document, labelled.documents, 0.2, 0.8
+    low = rng.uniform(0.5, 2.5)
+    separation = (low, low + rng.uniform(-0.3, 0.3))
+    shared = rng.normal(size=documents), rng.normal(size=len(document))
+    sides = []
+    for value in separation:
+        effect, noise = (
+            np.sqrt(common) * x + np.sqrt(1 - common) * rng.normal(size=len(x)) for x in shared
+        )
+        score = np.sqrt(between) * effect[document] + np.sqrt(1 - between) * noise
+        sides.append((value * labelled.positive + score).astype(np.float32))
+    truth = ndtr(separation[1] / np.sqrt(2)) - ndtr(separation[0] / np.sqrt(2))
+    return sides[0], sides[1], float(truth)
+
+
+def latent(rng: Rng, labelled: Labelled) -> tuple[Values, Values, float]:
+    """A latent that fires on part of the concept's tokens and rarely elsewhere.
+
+    Values are alike wherever it fires, so that AUROC = ½ + (recall − false alarms)/2. A document's
+    recall lies half above or half below the mean, the same way on both sides.
+    """
+    document, positive = labelled.document, labelled.positive
+    first, false_alarm = rng.uniform(0.3, 0.8), rng.uniform(0.001, 0.05)
+    recall = (first, first + rng.uniform(-0.1, 0.1))
+    uniform, value = rng.random(len(document)), rng.exponential(size=len(document)) + 0.01
+    high = rng.random(labelled.documents) < 0.5
+    sides = []
+    for mean in recall:
+        spread = 0.5 * min(mean, 1 - mean)
+        chance = np.where(high, mean + spread, mean - spread)[document]
+        fires = uniform < np.where(positive, chance, false_alarm)
+        sides.append(np.where(fires, value, 0).astype(np.float32))
+    return sides[0], sides[1], (recall[1] - recall[0]) / 2
