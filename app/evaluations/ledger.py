@@ -5,7 +5,8 @@ one conditional UPDATE; every later write is fenced by the pair (shard id, attem
 worker that has lost its lease changes no row. All times are the database's.
 
 Locks are always taken in the order snapshots (by key), evaluations (by id), shards; each in mode
-NO KEY UPDATE. Whoever needs only a later one starts there. Hence no deadlock.
+NO KEY UPDATE. Whoever needs only a later one starts there. A monitor's row, locked for its page
+budget, comes last of all. Hence no deadlock.
 """
 
 from collections.abc import Sequence
