@@ -1,6 +1,6 @@
 """Where features are on in the sample, and how much of the site they hold there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -61,8 +61,12 @@ def read_sample(
     sequences: NDArray[np.int64],
     plan: FeaturePlan,
     batch_tokens: int,
+    on_batch: Callable[[], None],
 ) -> Readings:
     """Values of the plan's features over the sample, by the same code as a capture.
+
+    Args:
+        on_batch: called after each batch; may raise to stop.
 
     Raises:
         EvaluationError: a site or feature does not fit the checkpoint, or an activation is NaN or
@@ -94,6 +98,7 @@ def read_sample(
                 gain[name][at] = _gain(inlet, x[plan.dictionaries[name].site])
             for site, activations in x.items():
                 usable[site][at] &= ~_outliers(site, activations, lengths, text[at])
+            on_batch()
     return Readings(bounds, values, gain, usable)
 
 

@@ -26,7 +26,7 @@ from workers.features.dictionaries import DictionarySource
 from workers.features.plan import FeaturePlan
 
 OnBatch = Callable[[int, int], None]
-"""Told (sequences done, sequences of the sample) after each; may raise to stop."""
+"""Told (sequences done, sequences of the sample) after each forward pass; may raise to stop."""
 
 _LOGITS_AT_ONCE = 1 << 26
 """Logits of one forward pass: 256 MiB in float32, and a few times that while they are compared."""
@@ -82,7 +82,8 @@ def measure(
     plan.check(widths)
     handles, reasons = make_handles(definitions, dictionaries, widths)
     sequences = sample_sequences(tokens, settings.tokens, settings.seed)
-    readings = read_sample(model, tokens, sequences, plan, settings.batch_tokens)
+    told = _Progress(on_batch, len(sequences))
+    readings = read_sample(model, tokens, sequences, plan, settings.batch_tokens, told)
     active: list[tuple[Handle, Activity]] = []
     for handle in handles:
         found = find_activity(handle, readings)
@@ -91,7 +92,7 @@ def measure(
         else:
             active.append((handle, found))
     run = _Run(model, tokens, settings, sequences, readings, active)
-    tally = run.all(on_batch)
+    tally = run.all(told)
     silent = {handle.name for handle in handles} - {handle.name for handle, _ in active}
     facts: dict[str, dict[str, Any]] = {
         name: {"reason": reason, "silent": name in silent} for name, reason in reasons.items()
@@ -138,15 +139,15 @@ class _Run:
             owner, owner[first], len(active), count, settings.seed, tokens.documents
         )
 
-    def all(self, on_batch: OnBatch | None) -> Tally:
+    def all(self, told: "_Progress") -> Tally:
         """Run every sequence in the sample's order."""
         for at in range(len(self._sequences)):
-            self._sequence(at)
-            if on_batch is not None:
-                on_batch(at + 1, len(self._sequences))
+            self._sequence(at, told)
+            told.done += 1
+            told()
         return self._tally
 
-    def _sequence(self, at: int) -> None:
+    def _sequence(self, at: int, told: "_Progress") -> None:
         arms = [arm for feature in range(len(self._active)) for arm in self._arms(at, feature)]
         if not arms:
             return
@@ -169,6 +170,7 @@ class _Run:
                 torch.from_numpy(match).to(self._device),
                 target.to(self._device),
             )
+            told()
 
     def _arms(self, at: int, feature: int) -> Iterator[Arm]:
         handle, activity = self._active[feature]
@@ -219,6 +221,18 @@ class _Run:
             held += len(arm.read)
         if chunk:
             yield chunk
+
+
+class _Progress:
+    """How far the work is, told after each forward pass."""
+
+    def __init__(self, on_batch: OnBatch | None, total: int) -> None:
+        self.done = 0
+        self._on_batch, self._total = on_batch, total
+
+    def __call__(self) -> None:
+        if self._on_batch is not None:
+            self._on_batch(self.done, self._total)
 
 
 def _facts(handle: Handle, activity: Activity, readings: Readings) -> dict[str, Any]:

@@ -14,6 +14,9 @@ from workers.causal.sketch import VocabularySketch
 ArmKey = tuple[int, str, int, int]
 """Feature, kind, random direction, measured tokens."""
 
+_BLOCK = 1 << 18
+"""Logits compared at once on CPU: 1 MiB in float32."""
+
 
 class Tally:
     """Adds up KL, loss and shifted logits over tokens, per feature and document."""
@@ -141,9 +144,15 @@ def _compare(
     base: Tensor, edited: Tensor, match: Tensor, target: Tensor
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """KL(base ‖ edited) and the change of the next token's loss, in nats, at each token."""
-    p = torch.log_softmax(base, dim=-1).index_select(0, match)
-    q = torch.log_softmax(edited, dim=-1)
-    index = target[:, None]
-    loss = (p.gather(1, index) - q.gather(1, index))[:, 0]
-    kl = (p.exp() * p.sub(q)).sum(dim=-1, dtype=torch.float64)
-    return kl.cpu().numpy(), loss.double().cpu().numpy()
+    p_all = torch.log_softmax(base, dim=-1)
+    # On CPU, blocks that stay in the cache; each token's figures are its own.
+    entries = len(edited) * edited.shape[1] if edited.is_cuda else _BLOCK
+    rows = max(entries // edited.shape[1], 1)
+    kl, loss = [], []
+    for first in range(0, len(edited), rows):
+        block = slice(first, first + rows)
+        p = p_all.index_select(0, match[block])
+        change = p - torch.log_softmax(edited[block], dim=-1)
+        loss.append(change.gather(1, target[block, None])[:, 0])
+        kl.append(p.exp_().mul_(change).sum(dim=-1, dtype=torch.float64))
+    return torch.cat(kl).cpu().numpy(), torch.cat(loss).double().cpu().numpy()
