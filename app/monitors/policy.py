@@ -79,7 +79,7 @@ class ControlPolicy(_Frozen):
     random_features: bool = Field(
         True, description="Random features of the same norm and firing rate"
     )
-    permuted_labels: bool = Field(True, description="The concept's labels permuted by document")
+    permuted_labels: bool = Field(True, description="The concept's labels shifted along the tokens")
     shuffled_pairing: bool = Field(True, description="Tokens of one side paired with others")
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of all that is random in the controls")
 
@@ -92,7 +92,10 @@ class CausalPolicy(_Frozen):
     )
     tokens: int = Field(16_384, ge=256, le=10_000_000, description="Tokens to intervene on")
     random_directions: int = Field(
-        4, ge=1, le=64, description="Random directions of the same norm to compare with"
+        8,
+        ge=2,
+        le=64,
+        description="Random directions of the same norm to compare with; few tell little",
     )
     strength: float = Field(
         1.0, gt=0, le=100, description="Steering strength in the feature's own mean activation"

@@ -5,7 +5,7 @@ leave room for what training decides anew on every machine.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +19,9 @@ READS_RESIDUAL_STREAM = (
     "number-direction",
 )
 
+READABLE_LOSS = 0.05
+"""A probe fitted anew that loses no more AUROC than this still reads the concept."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -30,6 +33,9 @@ class Outcome:
         error: why it failed, if it did.
         verdicts: per feature, the verdict row as the API answers it.
         health: per role and dictionary, FVU and its like.
+        controls: what each negative control found.
+        changes: what the proposed repair would change, per feature.
+        refits: AUROC of a probe fitted anew to the comments, on the base and here.
     """
 
     gate: str
@@ -37,6 +43,9 @@ class Outcome:
     error: str | None
     verdicts: Mapping[str, Mapping[str, Any]]
     health: Sequence[Mapping[str, Any]] = ()
+    controls: Sequence[Mapping[str, Any]] = ()
+    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    refits: tuple[float, float] | None = None
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -54,6 +63,27 @@ class Outcome:
         """The feature's verdict; ``missing`` if it has none."""
         row = self.verdicts.get(feature)
         return "missing" if row is None else str(row["verdict"])
+
+    def diagnosis(self, feature: str) -> str:
+        """Why the feature drifted; ``none`` where nothing was diagnosed."""
+        return str(self.verdicts.get(feature, {}).get("diagnosis") or "none")
+
+    @cached_property
+    def diagnoses(self) -> dict[str, int]:
+        """Features by diagnosis."""
+        counts: dict[str, int] = {}
+        for row in self.verdicts.values():
+            if row["diagnosis"]:
+                counts[row["diagnosis"]] = counts.get(row["diagnosis"], 0) + 1
+        return counts
+
+    @property
+    def still_readable(self) -> bool | None:
+        """Whether a probe fitted anew reads comments about as well as on the base."""
+        if self.refits is None:
+            return None
+        base, here = self.refits
+        return here >= base - READABLE_LOSS
 
     def auroc(self, feature: str) -> float:
         """The feature's AUROC on its concept in this checkpoint; NaN without one."""
@@ -116,6 +146,28 @@ def _at_most(share: float, verdict: str) -> Check:
     return (
         f"at most {share:.0%} of the features should be {verdict}",
         lambda outcome: outcome.share(verdict) <= share,
+    )
+
+
+def _all_diagnosed(features: Sequence[str], *diagnoses: str) -> Check:
+    return (
+        f"{', '.join(features)} should be diagnosed as {' or '.join(diagnoses)}",
+        lambda outcome: all(
+            outcome.diagnosis(feature) in diagnoses
+            for feature in features
+            if outcome.verdict(feature) == "drifted"
+        ),
+    )
+
+
+def _repaired(features: Sequence[str]) -> Check:
+    return (
+        f"the repair proposed for {', '.join(features)} should be stable on held-out documents",
+        lambda outcome: all(
+            outcome.changes.get(feature, {}).get("evidence", {}).get("verdict") == "stable"
+            for feature in features
+            if outcome.verdict(feature) == "drifted"
+        ),
     )
 
 

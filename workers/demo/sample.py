@@ -22,10 +22,12 @@ class Sample:
     Attributes:
         rows: int64 [windows, context].
         labels: per concept bool [windows × context].
+        document: int64 [windows × context] which of the documents each token belongs to.
     """
 
     rows: torch.Tensor
     labels: dict[str, Flags]
+    document: NDArray[np.int64]
 
 
 def sample(
@@ -37,9 +39,11 @@ def sample(
     """
     ids: list[int] = []
     flags: dict[str, list[Flags]] = {concept: [] for concept in CONCEPTS}
+    owner: list[NDArray[np.int64]] = []
     encodings = tokenizer.backend_tokenizer.encode_batch([d.text for d in documents])
-    for document, encoding in zip(documents, encodings, strict=True):
+    for number, (document, encoding) in enumerate(zip(documents, encodings, strict=True)):
         ids.extend(encoding.ids)
+        owner.append(np.full(len(encoding.ids), number, np.int64))
         offsets = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2)
         for concept in CONCEPTS:
             # covered[c] counts labelled characters before c: a token overlaps if its count grows.
@@ -52,6 +56,7 @@ def sample(
     return Sample(
         rows=torch.tensor(ids[:usable]).view(-1, recipe.context),
         labels={concept: np.concatenate(parts)[:usable] for concept, parts in flags.items()},
+        document=np.concatenate(owner)[:usable],
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from app.core.artifacts import ArtifactStore
 from workers.causal.measurement import CausalMeasurement
-from workers.errors import SnapshotCorruptError
+from workers.errors import EvaluationError, SnapshotCorruptError
 from workers.snapshots import SnapshotReader, folder
 
 
@@ -25,8 +25,8 @@ def read_causal(store: ArtifactStore, key: str) -> CausalMeasurement:
         return CausalMeasurement.from_bytes(store.read_bytes(name))
     except FileNotFoundError:
         raise SnapshotCorruptError(key, f"{name} is missing") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise SnapshotCorruptError(key, f"{name} cannot be read ({error})") from error
+    except EvaluationError as error:
+        raise SnapshotCorruptError(key, f"{name} cannot be read ({error.detail})") from error
 
 
 def check_complete(store: ArtifactStore, key: str, inputs: Mapping[str, Any]) -> None:

@@ -50,6 +50,7 @@ def compare(context: Context, claim: Claim, lease: Lease) -> None:
     with context.database.unit_of_work() as session:
         trends = slow_drifts(session, case, results)
     rows: list[dict[str, Any]] = []
+    summaries: dict[str, dict[str, Any]] = {}
     for side, result in results.items():
         if case.question.target.whole is not None:
             artifact = f"evaluations/{case.evaluation.id}/{side}.parquet"
@@ -62,6 +63,7 @@ def compare(context: Context, claim: Claim, lease: Lease) -> None:
             findings=findings if pinned else Findings(),
         )
         rows.extend(verdict_rows(side, result, case, evidence))
+        summaries[side] = comparison_summary(result, evidence)
         lease.check()
     fault_point("before-finish")
 
@@ -86,7 +88,7 @@ def compare(context: Context, claim: Claim, lease: Lease) -> None:
             replace_proposal(session, evaluation.id, **findings.proposal)
         fault_point("after-copy")
         evaluation.state, evaluation.step, evaluation.error = "succeeded", "done", None
-        evaluation.summary = finite_json(_summary(case, results, controls, findings))
+        evaluation.summary = finite_json(_summary(case, summaries, controls, findings))
         evaluation.finished_at = session.scalar(select(func.clock_timestamp()))
 
     context.settle(finish)
@@ -111,7 +113,10 @@ def _results(
             continue
         key = case.key(side)
         if key not in by_key:
-            pages = PageRequest(features=question.watchlist if whole else None, alpha=alpha)
+            # Nothing is left to spend where a budget was cut below what is spent already.
+            pages = None
+            if side == "baseline" and alpha > 0:
+                pages = PageRequest(features=question.watchlist if whole else None, alpha=alpha)
             by_key[key] = compare_snapshots(
                 case.readers[side],
                 case.readers["candidate"],
@@ -120,7 +125,7 @@ def _results(
                 concepts=question.target.concepts,
                 dictionaries=question.target.dictionaries_of(case.names),
                 blocked=controls.blocked(case.names),
-                pages=pages if side == "baseline" else None,
+                pages=pages,
             )
             lease.check()
         results[side] = by_key[key]
@@ -129,14 +134,14 @@ def _results(
 
 def _summary(
     case: Case,
-    results: Mapping[str, ComparisonResult],
+    summaries: Mapping[str, dict[str, Any]],
     controls: ControlEvidence,
     findings: Findings,
 ) -> dict[str, Any]:
     return {
         # Why there is no step comparison, if plan or capture has found so.
         **(case.evaluation.summary or {}),
-        "comparisons": {side: comparison_summary(result) for side, result in results.items()},
+        "comparisons": dict(summaries),
         "noise_floor": controls.floor_json(),
         "diagnosis": findings.note,
         **provenance(case),

@@ -74,13 +74,15 @@ def make_context(settings: Settings) -> Context:
     """A context of its own, for the given settings."""
     roots = settings.allowed_roots
     cache = settings.data_dir.resolve() / "cache"
+    store = ArtifactStore(settings.artifacts, cache / "artifacts")
+    hub = settings.allow_hub
     return Context(
         settings=settings,
         database=Database(make_engine(settings, pool_size=2, application="worker")),
         heartbeats=Database(make_engine(settings, pool_size=1, application="heartbeat")),
-        store=ArtifactStore(settings.artifacts, cache / "artifacts"),
-        checkpoints=CheckpointSources(roots=roots, cache=cache, allow_hub=settings.allow_hub),
-        dictionaries=DictionarySources(roots=roots, cache=cache, allow_hub=settings.allow_hub),
+        store=store,
+        checkpoints=CheckpointSources(roots=roots, cache=cache, allow_hub=hub),
+        dictionaries=DictionarySources(roots=roots, cache=cache, allow_hub=hub, store=store),
         models=ModelCache(settings.loaded_models),
         remembered=Remembered(_BASELINES),
     )

@@ -78,7 +78,7 @@ def slow_drifts(
             for estimand, estimate in row.estimates.items()
         ]
         if trends:
-            found[name] = _worst(trends)
+            found[name] = _worst(trends, drifted=row.verdict == "drifted")
     return found
 
 
@@ -170,10 +170,11 @@ def _newest(
     )
 
 
-def _worst(trends: Sequence[Trend]) -> SlowDrift:
+def _worst(trends: Sequence[Trend], *, drifted: bool) -> SlowDrift:
+    """The trend nearest to its limit; what has drifted at one blow is no news as a slow drift."""
     worst = max(trends, key=lambda trend: (trend.alarm, abs(trend.level) / trend.limit))
     return SlowDrift(
-        alarm=worst.alarm,
+        alarm=worst.alarm and not drifted,
         figures={
             "alarm": worst.alarm,
             "estimand": worst.estimand,

@@ -6,9 +6,8 @@ from app.core.faults import fault_point
 from app.evaluations import snapshots
 from app.evaluations.ledger import Claim
 from workers.capture.tokenization import TokenizedCorpus
-from workers.causal.head import NoLanguageHeadError, load_with_head
-from workers.causal.measure import measure
-from workers.causal.measurement import CausalMeasurement, empty_measurement
+from workers.causal.measurement import CausalMeasurement
+from workers.causal.run import measure_checkpoint
 from workers.causal.settings import CausalSettings
 from workers.features.dictionaries import DictionarySource
 from workers.pipeline.artifacts import causal_artifact
@@ -56,20 +55,11 @@ def _measure(
         fault_point("mid-capture")
         lease.check()
 
+    resolved = order.resolve(context)
     with naming(order.checkpoint):
-        try:
-            resolved = order.resolve(context)
-            model = load_with_head(resolved, order.numerics(context, resolved))
-        except NoLanguageHeadError as error:
-            # Nothing is wrong with a checkpoint that predicts no next token.
-            return empty_measurement(
-                dict.fromkeys(names, error.detail),
-                settings.to_json(),
-                directions=settings.random_directions,
-                tokenizer_digest=tokens.tokenizer_digest,
-            )
-        return measure(
-            model,
+        return measure_checkpoint(
+            resolved,
+            order.numerics(context, resolved),
             tokens,
             [by_name[name] for name in names],
             sources,

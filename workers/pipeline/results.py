@@ -17,6 +17,8 @@ from workers.snapshots import SnapshotReader
 
 TOP_ROWS = 200
 """Latents of a whole dictionary with a row of their own; all others are in the Parquet artifact."""
+SCORE_LEVELS = (0.1, 0.5, 0.9, 0.99)
+"""Quantiles of the drift score that are exported."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +119,18 @@ def _chosen(result: ComparisonResult, case: Case) -> Iterable[FeatureVerdict]:
     return chosen.values()
 
 
-def comparison_summary(result: ComparisonResult) -> dict[str, Any]:
+def comparison_summary(result: ComparisonResult, evidence: Evidence) -> dict[str, Any]:
     """The whole comparison in a few numbers, over all features, stored as rows or not."""
+    scores = drift_scores(result.verdicts, evidence.controls.randomised, evidence.controls.floor)
+    known = scores[np.isfinite(scores)]
     return {
         **asdict(result.summary),
+        "drift_score_quantiles": {
+            str(level): float(np.quantile(known, level)) if len(known) else None
+            for level in SCORE_LEVELS
+        },
+        "paged": int(result.pages.paged.sum()) if result.pages is not None else 0,
+        "slow_drift": sum(trend.alarm for trend in evidence.trends.values()),
         "notes": list(result.notes),
         "invalid_reason": result.invalid_reason,
         "tokens": result.tokens,
