@@ -93,7 +93,8 @@ def _tasks(cell: tuple[str, float | None, int], size: Size, seed: int) -> list[T
     kind, firing, documents = cell
     concept = kind.startswith("concept")
     # Ranks, unlike sums, need every token: fewer features.
-    features = size.coverage_features // (10 if concept else 1)
+    fewer = (20 if documents > 200 else 10) if concept else 1
+    features = size.coverage_features // fewer
     block = min(_CONCEPT_BLOCK if concept else _BLOCK, features)
     streams = seeds(seed, f"coverage {kind} {firing} {documents}", features // block)
     return [Task(kind, firing, documents, block, stream) for stream in streams]

@@ -196,7 +196,9 @@ def _log_normal_sums(rng: Rng, both: Counts) -> tuple[Array, Array]:
     owner = np.repeat(np.arange(both.size), both.ravel())
     a = np.exp(rng.normal(0, 0.8, len(owner)))
     b = a * np.exp(rng.normal(0, 0.2, len(owner)) - 0.2**2 / 2)
-    first, second = (np.bincount(owner, x, both.size).reshape(both.shape) for x in (a, b))
+    first, second = (
+        np.asarray(np.bincount(owner, x, both.size), np.float64).reshape(both.shape) for x in (a, b)
+    )
     return first, second
 
 
