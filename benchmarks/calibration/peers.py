@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 
 from app.core.artifacts import ArtifactStore
 from benchmarks.calibration.environments import PeerError
-from benchmarks.calibration.peer_verdicts import PEERS, Flags, Values
+from benchmarks.calibration.peer_verdicts import PEERS, Values
 from benchmarks.calibration.size import Size
 from benchmarks.calibration.synthetic import document_lengths
 from benchmarks.calibration.table import Row, Table, clopper_pearson, percent
@@ -73,7 +73,8 @@ def run(size: Size, seed: int, processes: int = 1, peers: bool = True) -> Table:
         )
     )
     sparse = sum(c.sparse for c in cases) * size.peer_features
-    ours, insufficient = _ours(corpus, a, b, sparse)
+    verdict = verdicts(corpus, a, b, sparse)
+    ours, insufficient = verdict == "drifted", verdict == "insufficient"
     found, reasons = {"Featuredrift": ours}, []
     for name, peer in PEERS.items() if peers else ():
         try:
@@ -107,18 +108,19 @@ def _row(case: Case, shares: dict[str, float], hits: int, features: int) -> Row:
     return Row(case.name, "none", measured, "FAIL" if low > Policy().q else "pass")
 
 
-def _ours(corpus: Corpus, a: Values, b: Values, sparse: int) -> tuple[Flags, Flags]:
+def verdicts(corpus: Corpus, a: Values, b: Values, sparse: int) -> NDArray[np.str_]:
+    """The service's verdicts on [tokens, features] of both sides, written as snapshots."""
     with tempfile.TemporaryDirectory(prefix="featuredrift-calibration-") as folder:
         store = ArtifactStore(Path(folder).as_uri())
         readers = [
             SnapshotReader(store, write_snapshot(store, side, corpus, x, sparse))
             for side, x in (("a", a), ("b", b))
         ]
-        found = compare_snapshots(
-            readers[0], readers[1], CorpusLabels(np.arange(corpus.documents)), Policy()
-        )
-    assert found.invalid_reason is None, found.invalid_reason
-    return found.verdicts.verdict == "drifted", found.verdicts.verdict == "insufficient"
+        labels = CorpusLabels(np.arange(corpus.documents))
+        found = compare_snapshots(readers[0], readers[1], labels, Policy())
+    if found.invalid_reason is not None:
+        raise RuntimeError(f"the made-up snapshots cannot be compared: {found.invalid_reason}")
+    return found.verdicts.verdict
 
 
 def write_snapshot(
