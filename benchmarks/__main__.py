@@ -1,9 +1,9 @@
-"""Run the benchmarks one after another: `python -m benchmarks [capture comparison latency]`."""
+"""Run the benchmarks one after another: `python -m benchmarks [name …]`, by default all."""
 
 import subprocess
 import sys
 
-NAMES = ("capture", "comparison", "latency")
+NAMES = ("capture", "comparison", "diagnosis", "latency")
 
 
 def main(names: list[str]) -> int:

@@ -17,7 +17,7 @@ Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 Rows = NDArray[np.intp]
 
-BLOCK = 16384
+BLOCK = 8192
 FEATURES = 128
 """Features whose sums are held at once."""
 COMPETING_PRODUCTS = 1e12

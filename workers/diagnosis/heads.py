@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from app.registry.definitions import Composite, Feature, Neuron, SaeLatent
 from workers.diagnosis.maps import AffineMap
+from workers.diagnosis.moments import product
 from workers.errors import EvaluationError
 from workers.features.dictionaries import GATED, JUMPRELU, PER_LATENT, DictionarySource
 from workers.features.encoders import Encoder, make_encoder
@@ -173,5 +174,5 @@ class Reader:
 
     def __call__(self, x: Float32) -> Float32:
         """Values float32 [T, n]."""
-        z = x @ self._W + self._c
+        z = product(x, self._W) + self._c
         return z if self._heads is None else self._heads.finish(z, x, self._mapping)

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.diagnosis.moments import Moments, site_products
+from workers.diagnosis.moments import Moments, fitted_rows, site_products
 
 Array = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -56,7 +56,7 @@ class SiteMaps:
     def moments(self) -> Moments:
         """Second moments of the candidate, and of both sides."""
         a, b = self._read()
-        return Moments.of(b, a, self._fold)
+        return Moments.of(b, a, fitted_rows(self._fold, self.width))
 
     @cached_property
     def _products(self) -> Array:
@@ -106,24 +106,25 @@ def ridge(moments: Moments, half: int | None, *, shared: bool) -> tuple[Array, A
     halves = (0, 1) if half is None else (half,)
     chosen = np.mean([np.log(_penalty(moments, h, shared)) for h in halves], axis=0)
     found = moments.centred(folds_of(half))
-    values, vectors = np.linalg.eigh(found.xx)
+    values, vectors = moments.spectrum(folds_of(half))
     penalty = np.exp(chosen) * max(values.mean(), np.finfo(float).tiny)
-    shrunk = vectors.T @ found.xy / (np.maximum(values, 0)[:, None] + penalty)
+    shrunk = vectors.T @ found.xy / (values[:, None] + penalty)
     W = vectors @ shrunk
     return W, found.mean_y - found.mean_x @ W
 
 
 def _penalty(moments: Moments, half: int, shared: bool) -> Array:
     """[targets] the penalty with the smallest squared error on the half's other fold."""
-    first, second = (moments.centred([fold]) for fold in folds_of(half))
-    values, vectors = np.linalg.eigh(first.xx)
+    one, other = ([fold] for fold in folds_of(half))
+    first, second = moments.centred(one), moments.centred(other)
+    values, vectors = moments.spectrum(one)
     mean = max(values.mean(), np.finfo(float).tiny)
     rotated = vectors.T @ first.xy
     # Σ(y − ŷ)² up to Σy², in the eigenbasis: one product for all penalties.
-    xx, xy = vectors.T @ second.xx @ vectors, vectors.T @ second.xy
+    xx, xy = moments.seen_from(other, one), vectors.T @ second.xy
     errors = []
     for penalty in PENALTIES:
-        w = rotated / (np.maximum(values, 0)[:, None] + penalty * mean)
+        w = rotated / (values[:, None] + penalty * mean)
         errors.append((w * (xx @ w)).sum(0) - 2 * (w * xy).sum(0))
     table = np.stack(errors)
     if shared:

@@ -12,7 +12,7 @@ from workers.diagnosis.correlation import Correlation, best_of, correlation, dif
 from workers.diagnosis.groups import BLOCK, Group, Sides, value_sums
 from workers.diagnosis.heads import Reader, SiteHeads
 from workers.diagnosis.maps import AffineMap, ridge
-from workers.diagnosis.moments import Moments
+from workers.diagnosis.moments import Moments, fitted_rows
 from workers.diagnosis.trials import Trial, Trials
 from workers.drift.sums import PairedSums
 
@@ -122,10 +122,11 @@ class Recoveries:
         a, x, fold = sides.a[site][every], sides.b[site][every], trials.fold[every]
         y = _in_blocks(heads.under(), a)
         rows = _Rows(x, a, y, fold, sides.cluster[every], sides.clusters)
+        fitted = fitted_rows(fold, x.shape[1])
         if group.step == 1:
-            moments = trials.maps(site).moments.with_targets(x, y, fold)
+            moments = trials.maps(site).moments.with_targets(x, y, fitted)
         else:
-            moments = Moments.of(x, y, fold)
+            moments = Moments.of(x, y, fitted)
         direct = _judge(rows, _linear(moments))
         others = [trial.columns(group.names) for trial in self._mapped]
         best = best_of([direct, *(sums for sums in others if sums is not None)])
@@ -148,24 +149,25 @@ class Recoveries:
         if randomised is None or self._aligned is None or site not in randomised.a:
             return None
         rows = _aligned(mine, randomised.a[site], *self._aligned, group.step)
+        fitted = fitted_rows(rows.fold, rows.x.shape[1])
         key = (site, group.step)
         if self._random_moments is not None and self._random_moments[0] == key:
-            moments = self._random_moments[1].with_targets(rows.x, rows.y, rows.fold)
+            moments = self._random_moments[1].with_targets(rows.x, rows.y, fitted)
         else:
-            moments = Moments.of(rows.x, rows.y, rows.fold)
+            moments = Moments.of(rows.x, rows.y, fitted)
             self._random_moments = (key, moments)
         found = [_judge(rows, _linear(moments))]
         if not group.sparse:
             # A linear feature behind a ridge map is the ridge read-out itself.
             return found[0]
         if heads.competing:
-            whole = moments.with_targets(rows.x, rows.a, rows.fold)
+            whole = moments.with_targets(rows.x, rows.a, fitted)
             maps = [AffineMap(*ridge(whole, half, shared=True)) for half in (0, 1)]
             fits = [heads.under(mapping) for mapping in maps]
         else:
             # Each feature needs its own linear form of the map alone.
             forms = _in_blocks(heads.forms(), rows.a)
-            targets = moments.with_targets(rows.x, forms, rows.fold)
+            targets = moments.with_targets(rows.x, forms, fitted)
             fits = [heads.behind(*ridge(targets, half, shared=False)) for half in (0, 1)]
         return best_of([*found, _judge(rows, fits)])
 
