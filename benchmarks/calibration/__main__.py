@@ -77,7 +77,7 @@ def _summary(tables: Sequence[tuple[str, Table, float]]) -> str:
 
 
 if __name__ == "__main__":
-    # One thread per process: the processes are as many as the cores.
+    # One thread in each process that is started: they are as many as the cores.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     sys.exit(main())

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
+from multiprocessing import get_context
 from typing import TypeVar
 
 import numpy as np
@@ -67,5 +68,6 @@ def spread(
     if processes < 2:
         yield from map(function, tasks, *arguments)
         return
-    with ProcessPoolExecutor(processes) as pool:
+    # Not forked: a copy of a process with threads may wait for a lock that nobody holds.
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
         yield from pool.map(function, tasks, *arguments, chunksize=max(len(tasks) // 32, 1))
