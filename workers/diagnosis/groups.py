@@ -123,19 +123,20 @@ def group_sums(
     group: Group,
     features: Mapping[str, Feature],
     sides: Sides,
-    baseline: Mapping[str, Reader],
+    baseline: Float32,
     candidate: Readers,
 ) -> PairedSums:
     """Sums of the group's features, every token's candidate value from the other half's fit.
 
     Args:
-        baseline: by site, the group's bases on the baseline's activations.
-        candidate: likewise on the candidate's, once for each half that was fitted on.
+        baseline: [n / step, names] the group's values on the baseline's activations.
+        candidate: by site, the group's bases on the candidate's, once for each half that was
+            fitted on.
     """
     fits = [{site: pair[fit] for site, pair in candidate.items()} for fit in (0, 1)]
 
     def a(rows: Rows) -> Float32:
-        return combine(group, features, baseline, _read(sides.a, group.sites, rows))
+        return baseline[rows[0] // group.step : rows[-1] // group.step + 1]
 
     def b(rows: Rows, fit: int) -> Float32:
         return combine(group, features, fits[fit], _read(sides.b, group.sites, rows))
@@ -143,6 +144,17 @@ def group_sums(
     thresholds = np.array([features[name].threshold for name in group.names], np.float64)
     same = all(pair[0] is pair[1] for pair in candidate.values())
     return value_sums(sides, group.step, a, b, thresholds, same=same)
+
+
+def baseline_values(
+    group: Group, features: Mapping[str, Feature], sides: Sides, readers: Mapping[str, Reader]
+) -> Float32:
+    """[n / step, names] the group's values on the baseline's activations."""
+    parts = []
+    for first in range(0, len(sides.cluster), BLOCK * group.step):
+        rows = np.arange(first, min(first + BLOCK * group.step, len(sides.cluster)), group.step)
+        parts.append(combine(group, features, readers, _read(sides.a, group.sites, rows)))
+    return np.concatenate(parts)
 
 
 def value_sums(

@@ -120,7 +120,7 @@ class Recoveries:
         heads = trials.heads(site, group.names)
         every = slice(None, None, group.step)
         a, x, fold = sides.a[site][every], sides.b[site][every], trials.fold[every]
-        y = _in_blocks(heads.under(), a)
+        y = trials.baseline(group)
         rows = _Rows(x, a, y, fold, sides.cluster[every], sides.clusters)
         fitted = fitted_rows(fold, x.shape[1])
         if group.step == 1:

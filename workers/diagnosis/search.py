@@ -16,7 +16,7 @@ from workers.features.encoders import make_encoder
 Array = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 
-PRODUCTS = 2e11
+PRODUCTS = 1e11
 """Multiplications allowed on each half to compute all latents of a dictionary."""
 LOOKED_AT = 131072
 """Tokens of a half whose baseline values are looked at for where features are active."""

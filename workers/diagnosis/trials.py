@@ -15,6 +15,7 @@ from workers.diagnosis.groups import (
     Readers,
     Sides,
     base_parts,
+    baseline_values,
     group_sums,
     make_groups,
     site_of,
@@ -33,6 +34,9 @@ from workers.drift.verdicts import VerdictTable
 
 Array = NDArray[np.float64]
 Float32 = NDArray[np.float32]
+
+_KEPT_BYTES = 512 << 20
+"""Baseline values kept between trials."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +155,7 @@ class Trials:
         self.cluster_half[sample.cluster] = self.half
         self._sides: tuple[tuple[str, ...], Sides] | None = None
         self._maps: dict[str, SiteMaps] = {}
+        self._values: dict[tuple[tuple[str, ...], bool, int], tuple[tuple[str, ...], Float32]] = {}
 
     def unreadable(self, name: str) -> str | None:
         """Why a feature cannot be evaluated on the sample; None if it can."""
@@ -222,10 +227,26 @@ class Trials:
         parts = []
         for group in self.groups(names):
             sides = self.sides(group.sites)
-            baseline = {s: self.heads(s, group.bases[s]).under() for s in group.sites}
+            baseline = self.baseline(group)
             sums = group_sums(group, self.question.features, sides, baseline, candidate(group))
             parts.append((group, sums))
         return Trial(tuple(parts), self.question.policy)
+
+    def baseline(self, group: Group) -> Float32:
+        """[n / step, names] a group's baseline values; kept while they fit into `_KEPT_BYTES`."""
+        key = (group.sites, group.sparse, group.step)
+        names, values = self._values.get(key, ((), None))
+        if values is not None and set(group.names) <= set(names):
+            if group.names == names:
+                return values
+            return values[:, [names.index(name) for name in group.names]]
+        readers = {s: self.heads(s, group.bases[s]).under() for s in group.sites}
+        sides = self.sides(group.sites)
+        values = baseline_values(group, self.question.features, sides, readers)
+        kept = sum(v.nbytes for k, (_, v) in self._values.items() if k != key)
+        if kept + values.nbytes <= _KEPT_BYTES:
+            self._values[key] = group.names, values
+        return values
 
     def as_is(self, names: Sequence[str]) -> Trial:
         """The frozen features on the candidate as it is."""
