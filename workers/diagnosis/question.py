@@ -48,9 +48,10 @@ class DiagnosisQuestion:
     """Which features drifted, and everything that may tell why. No labels: they take no part.
 
     Memory: one site's activations of all sides at a time, 12 bytes × tokens × width with a
-    randomised model (9.2 GB for 1 M tokens of width 768, less where they are mapped from a file);
-    twelve moment matrices of width² float64; blocks of 16,384 tokens; and for every cluster and
-    feature 68 bytes a step. A composite over several sites holds all of these at once.
+    randomised model (9.2 GB for 1 M tokens of width 768; pages that the system can drop where they
+    are mapped from a file); per site up to 25 matrices of width² float64; at most 512 MiB of
+    baseline values; blocks of 16,384 tokens; and for every cluster and feature 68 bytes a step. A
+    composite over several sites holds all of these at once.
     """
 
     features: Mapping[str, Feature]
