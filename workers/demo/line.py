@@ -77,6 +77,11 @@ class Outcome:
                 counts[row["diagnosis"]] = counts.get(row["diagnosis"], 0) + 1
         return counts
 
+    def held_out(self, feature: str) -> str:
+        """The verdict on the feature's proposed repair, on documents it was not fitted on."""
+        evidence = self.changes.get(feature, {}).get("evidence", {})
+        return str((evidence.get("held_out") or {}).get("verdict") or "none")
+
     @property
     def still_readable(self) -> bool | None:
         """Whether a probe fitted anew reads comments about as well as on the base."""
@@ -164,7 +169,7 @@ def _repaired(features: Sequence[str]) -> Check:
     return (
         f"the repair proposed for {', '.join(features)} should be stable on held-out documents",
         lambda outcome: all(
-            outcome.changes.get(feature, {}).get("evidence", {}).get("verdict") == "stable"
+            outcome.held_out(feature) == "stable"
             for feature in features
             if outcome.verdict(feature) == "drifted"
         ),
@@ -175,8 +180,19 @@ LINE: tuple[Checkpoint, ...] = (
     Checkpoint(
         "copy",
         "The base's files, copied.",
-        "everything stable, the gate passes",
-        (_gate("pass"), _at_least(1.0, "stable")),
+        "everything stable, all effects 0, the gate passes",
+        (
+            _gate("pass"),
+            _at_least(1.0, "stable"),
+            (
+                "every effect should be exactly 0",
+                lambda outcome: all(
+                    estimate["effect"] == 0
+                    for row in outcome.verdicts.values()
+                    for estimate in row["estimates"].values()
+                ),
+            ),
+        ),
     ),
     Checkpoint(
         "bf16",
@@ -202,30 +218,42 @@ LINE: tuple[Checkpoint, ...] = (
     Checkpoint(
         "rotated",
         "The residual stream turned by a random rotation; the same function.",
-        "all that reads the residual stream has drifted, neurons are stable",
+        "what reads the residual stream is rotated and repaired, neurons are stable",
         (
             _gate("fail"),
             _all_of(READS_RESIDUAL_STREAM, "drifted"),
+            _all_diagnosed(READS_RESIDUAL_STREAM, "rotated"),
+            _repaired(READS_RESIDUAL_STREAM),
             _all_of(("operator-neuron", "keyword-neuron"), "stable"),
         ),
     ),
     Checkpoint(
         "rescaled",
         "The residual stream times 1.5; the same function.",
-        "all that reads the residual stream has drifted, neurons are stable",
+        "what reads the residual stream is rescaled and repaired, neurons are stable",
         (
             _gate("fail"),
             _all_of(READS_RESIDUAL_STREAM, "drifted"),
+            _all_diagnosed(READS_RESIDUAL_STREAM, "rescaled"),
+            _repaired(READS_RESIDUAL_STREAM),
             _all_of(("operator-neuron", "keyword-neuron"), "stable"),
         ),
     ),
     Checkpoint(
         "erased",
         "The comment probe's direction taken out of every matrix that writes.",
-        "the comment probe is at chance, the gate fails",
+        "the comment probe is at chance; lost or relocated, as a labelled refit says",
         (
             _gate("fail"),
             _all_of(("comment-probe",), "drifted"),
+            (
+                "the comment probe should be relocated where a probe fitted anew reads comments as "
+                "well as before, and lost where it does not",
+                lambda outcome: (
+                    outcome.diagnosis("comment-probe")
+                    == ("relocated" if outcome.still_readable else "lost")
+                ),
+            ),
             (
                 "the comment probe's AUROC should be within 0.05 of chance",
                 lambda outcome: abs(outcome.auroc("comment-probe") - 0.5) <= 0.05,
@@ -235,7 +263,15 @@ LINE: tuple[Checkpoint, ...] = (
     Checkpoint(
         "fresh",
         "The same architecture with freshly drawn weights.",
-        "everything has drifted, the gate fails",
-        (_gate("fail"), _at_least(0.9, "drifted"), _all_of(READS_RESIDUAL_STREAM, "drifted")),
+        "everything has drifted and is lost",
+        (
+            _gate("fail"),
+            _at_least(0.9, "drifted"),
+            _all_of(READS_RESIDUAL_STREAM, "drifted"),
+            (
+                "every drifted feature should be lost",
+                lambda outcome: set(outcome.diagnoses) == {"lost"},
+            ),
+        ),
     ),
 )

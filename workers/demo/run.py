@@ -13,9 +13,17 @@ from workers.demo.client import Client, RefusedError
 from workers.demo.line import LINE, Checkpoint, Outcome
 from workers.demo.progress import Steps
 from workers.demo.recipe import Recipe
-from workers.demo.tables import drift_table, outcomes_table, worth_table
+from workers.demo.refit import refit_concept
+from workers.demo.tables import (
+    controls_table,
+    diagnosis_table,
+    drift_table,
+    outcomes_table,
+    worth_table,
+)
 
 BASE = "base"
+ERASED = "erased"
 WATCHED = [
     "number-latent",
     "definition-latent",
@@ -79,12 +87,13 @@ def run_demo(base_url: str, work_dir: Path, console: Console, recipe: Recipe | N
         RefusedError: the API refused a call.
     """
     with Steps(console) as steps, Client(base_url) as client:
-        built = build(work_dir, recipe or Recipe(), steps)
+        recipe = recipe or Recipe()
+        built = build(work_dir, recipe, steps)
         names = names_of(built)
         with steps.step("registering model, corpus, dictionary, features"):
             _register(client, built, names)
         outcomes = {
-            checkpoint.name: _evaluate(client, built, names, checkpoint, steps)
+            checkpoint.name: _evaluate(client, built, names, checkpoint, steps, recipe)
             for checkpoint in LINE
         }
     return _conclude(console, outcomes, built)
@@ -123,7 +132,12 @@ def _post_checkpoint(client: Client, built: Built, names: Names, name: str, note
 
 
 def _evaluate(
-    client: Client, built: Built, names: Names, checkpoint: Checkpoint, steps: Steps
+    client: Client,
+    built: Built,
+    names: Names,
+    checkpoint: Checkpoint,
+    steps: Steps,
+    recipe: Recipe,
 ) -> Outcome:
     """Register one checkpoint and wait until the gate has decided."""
     with steps.step(f"evaluating {checkpoint.name}"):
@@ -135,6 +149,15 @@ def _evaluate(
             pass
         gate = client.gate(names.model, checkpoint.name)
         rows = client.verdicts(evaluation, "baseline")
+        repairs = client.get("/repairs", evaluation=evaluation)["items"]
+        changes = client.get(f"/repairs/{repairs[0]['id']}")["changes"] if repairs else []
+    refits = None
+    if checkpoint.name == ERASED:
+        with steps.step("fitting a probe anew, to see whether comments are still readable"):
+            refits = (
+                refit_concept(built.checkpoints[BASE], built.probe_documents, "comment", recipe),
+                refit_concept(built.checkpoints[ERASED], built.probe_documents, "comment", recipe),
+            )
     error = found["error"]
     return Outcome(
         gate=gate["gate"],
@@ -142,6 +165,9 @@ def _evaluate(
         error=None if error is None else f"{error['code']}: {error['detail']}",
         verdicts={row["feature"]: row for row in rows},
         health=found["dictionary_health"],
+        controls=found["controls"],
+        changes={change["feature"]: change for change in changes},
+        refits=refits,
     )
 
 
@@ -159,7 +185,9 @@ def _conclude(console: Console, outcomes: dict[str, Outcome], built: Built) -> i
         console.print(f"  {checkpoint.name:9} {checkpoint.note}", markup=False, highlight=False)
     for table in (
         worth_table(outcomes[LINE[0].name].verdicts),
+        controls_table(outcomes[LINE[0].name]),
         drift_table(outcomes, WATCHED),
+        diagnosis_table(outcomes),
         outcomes_table(outcomes, mismatches),
     ):
         console.print()

@@ -12,6 +12,7 @@ from workers.demo.corpus import CONCEPTS
 from workers.demo.line import LINE, Outcome
 
 _VERDICTS = ("stable", "drifted", "inconclusive", "insufficient", "untrusted", "invalid")
+_DIAGNOSES = ("rescaled", "rotated", "relocated", "lost", "dictionary_stale", "unexplained")
 _STYLES = {"stable": "green", "drifted": "red", "pass": "green", "fail": "red"}
 _ELSE = "yellow"
 _LARGE = 100
@@ -85,6 +86,53 @@ def margins(row: Mapping[str, Any]) -> float:
         if estimate["effect"] is not None and estimate["margin"]
     ]
     return max(sizes, default=math.nan)
+
+
+def controls_table(outcome: Outcome) -> Table:
+    """What each control found on the base, and which features it leaves untrusted."""
+    table = _table("Negative controls: what must fail, fails; what must not change, does not")
+    table.add_column("control", no_wrap=True)
+    table.add_column("")
+    table.add_column("found")
+    for control in outcome.controls:
+        failed = sorted(
+            name
+            for name, row in outcome.verdicts.items()
+            if ((row["controls"] or {}).get(control["control"]) or {}).get("passed") is False
+        )
+        detail = control["detail"] + (f" Untrusted: {', '.join(failed)}." if failed else "")
+        passed = control["passed"]
+        word = {True: "passed", False: "failed", None: "not told"}[passed]
+        style = {True: "green", False: "red", None: _ELSE}[passed]
+        table.add_row(control["control"], Text(word, style=style), detail)
+    tokens = sorted(name for name, row in outcome.verdicts.items() if row["token_level"])
+    if tokens:
+        table.caption = f"Read tokens, not what the model computes from them: {', '.join(tokens)}."
+    return table
+
+
+def diagnosis_table(outcomes: Mapping[str, Outcome]) -> Table:
+    """Checkpoint × diagnosis of the drifted features, and what is proposed."""
+    shown = [d for d in _DIAGNOSES if any(o.diagnoses.get(d) for o in outcomes.values())]
+    table = _table(
+        "Why features drifted, judged on documents that nothing was fitted to",
+        "repairs: definitions proposed, and of these stable on held-out documents",
+    )
+    table.add_column("checkpoint", no_wrap=True)
+    for diagnosis in shown:
+        table.add_column(diagnosis.replace("_", " "), justify="right")
+    table.add_column("repairs", justify="right")
+    table.add_column("stable", justify="right")
+    for checkpoint in LINE:
+        outcome = outcomes[checkpoint.name]
+        stable = sum(outcome.held_out(name) == "stable" for name in outcome.changes)
+        table.add_row(
+            checkpoint.name,
+            *(str(outcome.diagnoses.get(diagnosis, "")) for diagnosis in shown),
+            str(len(outcome.changes) or ""),
+            str(stable or ""),
+        )
+    return table
 
 
 def worth_table(verdicts: Mapping[str, Mapping[str, Any]]) -> Table:

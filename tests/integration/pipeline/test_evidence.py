@@ -102,14 +102,14 @@ def test_a_rotation_is_diagnosed_and_its_repair_published_by_one_call(
     world: World, line: dict[str, Any], evaluated: UUID
 ) -> None:
     rows = world.verdicts(evaluated)
-    drifted = {name for name, row in rows.items() if row.verdict == "drifted"}
-    assert {"probe", "direction"} <= drifted
-    for name in ("probe", "direction"):
+    assert rows["direction"].verdict == rows["neuron"].verdict == "drifted"
+    for name in ("direction", "neuron"):
         assert rows[name].diagnosis == "rotated", rows[name].diagnosis_evidence
     with world.database.unit_of_work() as session:
         repair = session.scalars(select(Repair).where(Repair.evaluation_id == evaluated)).one()
         changed = {change["feature"]: change for change in repair.changes}
-        assert {"probe", "direction"} <= set(changed)
+        assert {"direction", "neuron"} <= set(changed)
+        assert changed["direction"]["evidence"]["held_out"]["verdict"] == "stable"
         accepted = repairs.accept(session, repair.id, Decision(by="somebody", note="read it"))
         version = accepted.feature_set_version_id
     with world.database.unit_of_work() as session:
@@ -117,15 +117,26 @@ def test_a_rotation_is_diagnosed_and_its_repair_published_by_one_call(
             select(Feature).where(Feature.feature_set_version_id == version)
         ).all()
     assert {feature.name for feature in published} == set(rows)
-    new = next(feature for feature in published if feature.name == "probe")
-    assert new.definition["weights"] == changed["probe"]["new"]["weights"]
+    new = next(feature for feature in published if feature.name == "direction")
+    assert new.definition["vector"] == changed["direction"]["new"]["vector"]
     # The repaired features on the rotated model read what the old ones read on the base.
     monitor = world.monitor(line["model"], line["corpus"], feature_set=version)
     again = world.wait(world.evaluate(monitor, line["rotated"], line["rotated"]))
     assert again.state == "succeeded", again.error
-    repaired = world.verdicts(again.id)["probe"]
-    before = rows["probe"].concept_auroc_baseline
-    assert repaired.concept_auroc_baseline == pytest.approx(before, abs=0.01)
+    for name in ("direction", "neuron"):
+        assert world.verdicts(again.id)[name].firing_ratio_baseline == pytest.approx(
+            rows[name].firing_ratio_baseline, abs=0.005
+        )
+
+
+def test_a_feature_that_reads_its_concept_no_better_than_chance_is_untrusted(
+    world: World, evaluated: UUID
+) -> None:
+    """The probe's weights have nothing to do with the concept that it claims."""
+    probe = world.verdicts(evaluated)["probe"]
+    assert probe.verdict == "untrusted"
+    assert "random_features" in probe.reason
+    assert probe.controls["random_features"]["passed"] is False
 
 
 def test_controls_on_a_baseline_are_captured_once(
@@ -142,7 +153,7 @@ def test_controls_on_a_baseline_are_captured_once(
                     EvaluationSnapshot.role.regexp_match("^(random|numerics)_|^causal_baseline"),
                 )
             )
-            return dict(links)
+            return dict(links.tuples().all())
 
     assert len(controls(evaluated)) == 7
     assert controls(second.id) == controls(evaluated)
