@@ -7,12 +7,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from workers.comparison import CorpusLabels
 from workers.comparison.concepts import concept_evidence
 from workers.comparison.pairing import PairBlock, Units
-from workers.drift.estimands import Estimates
+from workers.drift.inference import Inference, infer
+from workers.drift.policy import Policy, firing_stratum
 from workers.snapshots import Column, Columns
 
 Values = NDArray[np.float32]
@@ -73,8 +74,10 @@ def label(rng: Rng, tokens: NDArray[np.int64], prevalence: float) -> Labelled:
     return Labelled(document, rng.random(len(document)) < share[document], len(tokens))
 
 
-def estimate(labelled: Labelled, a: Values, b: Values, *, sparse: bool) -> Estimates:
-    """The service's estimates of ΔAUROC for features that all claim the concept."""
+def inference(
+    labelled: Labelled, a: Values, b: Values, policy: Policy, *, sparse: bool
+) -> Inference:
+    """What the service infers of ΔAUROC for features [tokens, features] that claim the concept."""
     names = [f"f{i}" for i in range(a.shape[1])]
     columns = tuple(Column(name) for name in names)
     found = concept_evidence(
@@ -83,11 +86,16 @@ def estimate(labelled: Labelled, a: Values, b: Values, *, sparse: bool) -> Estim
         dict.fromkeys(names, CONCEPT),
         labelled.corpus(),
     )
-    return found.estimates
+    firing = ((a > 0).mean(0) + (b > 0).mean(0)) / 2
+    stratum = firing_stratum(firing, np.full(len(names), not sparse))
+    return infer("concept", found.estimates, policy, stratum)
 
 
-def probe(rng: Rng, labelled: Labelled) -> tuple[Values, Values, float]:
+def probe(rng: Rng, labelled: Labelled, truth: float | None = None) -> tuple[Values, Values, float]:
     """A probe's scores: Gaussian, with document effects that both sides share in part.
+
+    Args:
+        truth: the true difference; drawn where not given.
 
     Returns:
         Both sides, and the true difference Φ(s_b/√2) − Φ(s_a/√2) for separations s.
@@ -95,6 +103,8 @@ def probe(rng: Rng, labelled: Labelled) -> tuple[Values, Values, float]:
     document, documents, between, common = labelled.document, labelled.documents, 0.2, 0.8
     low = rng.uniform(0.5, 2.5)
     separation = (low, low + rng.uniform(-0.3, 0.3))
+    if truth is not None:
+        separation = (low, np.sqrt(2) * ndtri(ndtr(low / np.sqrt(2)) + truth))
     shared = rng.normal(size=documents), rng.normal(size=len(document))
     sides = []
     for value in separation:
@@ -103,19 +113,24 @@ def probe(rng: Rng, labelled: Labelled) -> tuple[Values, Values, float]:
         )
         score = np.sqrt(between) * effect[document] + np.sqrt(1 - between) * noise
         sides.append((value * labelled.positive + score).astype(np.float32))
-    truth = ndtr(separation[1] / np.sqrt(2)) - ndtr(separation[0] / np.sqrt(2))
-    return sides[0], sides[1], float(truth)
+    difference = ndtr(separation[1] / np.sqrt(2)) - ndtr(separation[0] / np.sqrt(2))
+    return sides[0], sides[1], float(difference)
 
 
-def latent(rng: Rng, labelled: Labelled) -> tuple[Values, Values, float]:
+def latent(
+    rng: Rng, labelled: Labelled, truth: float | None = None
+) -> tuple[Values, Values, float]:
     """A latent that fires on part of the concept's tokens and rarely elsewhere.
 
     Values are alike wherever it fires, so that AUROC = ½ + (recall − false alarms)/2. A document's
     recall lies half above or half below the mean, the same way on both sides.
+
+    Args:
+        truth: the true difference; drawn where not given.
     """
     document, positive = labelled.document, labelled.positive
     first, false_alarm = rng.uniform(0.3, 0.8), rng.uniform(0.001, 0.05)
-    recall = (first, first + rng.uniform(-0.1, 0.1))
+    recall = (first, first + (rng.uniform(-0.1, 0.1) if truth is None else 2 * truth))
     uniform, value = rng.random(len(document)), rng.exponential(size=len(document)) + 0.01
     high = rng.random(labelled.documents) < 0.5
     sides = []

@@ -12,8 +12,8 @@ from benchmarks.calibration.synthetic import Truth, binomial_gamma, bursts, docu
 from benchmarks.calibration.table import Row, Table, clopper_pearson, percent
 from benchmarks.calibration.verdicts import judged, judged_dense, seeds, spread
 from workers.drift.activity import Activity
-from workers.drift.inference import Inference, infer
-from workers.drift.policy import SPARSE_ESTIMANDS, Estimand, Policy, firing_stratum
+from workers.drift.inference import Inference
+from workers.drift.policy import SPARSE_ESTIMANDS, Estimand, Policy
 
 TITLE = "Coverage of 95% intervals"
 HOW = (
@@ -148,10 +148,7 @@ def _concept(rng: np.random.Generator, task: Task, policy: Policy) -> Cell:
         (concepts.latent if sparse else concepts.probe)(rng, labelled) for _ in range(task.features)
     ]
     a, b = (np.stack([d[side] for d in drawn], axis=1) for side in (0, 1))
-    estimates = concepts.estimate(labelled, a, b, sparse=sparse)
-    firing = ((a > 0).mean(0) + (b > 0).mean(0)) / 2
-    stratum = firing_stratum(firing, np.full(task.features, not sparse))
-    found = infer("concept", estimates, policy, stratum)
+    found = concepts.inference(labelled, a, b, policy, sparse=sparse)
     return _count(task, "concept", found, np.array([d[2] for d in drawn]))
 
 
