@@ -32,7 +32,7 @@ def run(size: Size, seed: int, processes: int = 1) -> Table:
     for family in FAMILIES:
         streams = seeds(seed, f"pages {family}", sets)
         features = min(size.page_features, 200)
-        hits = list(spread(_single, streams, processes, family, features))
+        hits = list(spread(single, streams, processes, family, features))
         rows.append(
             at_most(
                 f"{family}, {features} features at the margin, level 5%: any page",
@@ -65,7 +65,7 @@ def run(size: Size, seed: int, processes: int = 1) -> Table:
     return Table(TITLE, HOW.format(features=size.page_features), rows)
 
 
-def _single(stream: np.random.SeedSequence, family: str, features: int) -> int:
+def single(stream: np.random.SeedSequence, family: str, features: int) -> int:
     """Features that page, all of them null."""
     rng, policy = np.random.default_rng(stream), Policy()
     tokens = document_lengths(rng, _DOCUMENTS)

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 
 from app.core.artifacts import ArtifactStore
 from benchmarks.calibration.environments import PeerError
-from benchmarks.calibration.peer_verdicts import PEERS, Values
+from benchmarks.calibration.peer_verdicts import PEERS, Flags, Values
 from benchmarks.calibration.size import Size
 from benchmarks.calibration.synthetic import document_lengths
 from benchmarks.calibration.table import Row, Table, clopper_pearson, percent
@@ -75,7 +75,8 @@ def run(size: Size, seed: int, processes: int = 1, peers: bool = True) -> Table:
     sparse = sum(c.sparse for c in cases) * size.peer_features
     verdict = verdicts(corpus, a, b, sparse)
     ours, insufficient = verdict == "drifted", verdict == "insufficient"
-    found, reasons = {"Featuredrift": ours}, []
+    found: dict[str, Flags] = {}
+    reasons = []
     for name, peer in PEERS.items() if peers else ():
         try:
             title, flags = peer(a, b)
@@ -86,26 +87,22 @@ def run(size: Size, seed: int, processes: int = 1, peers: bool = True) -> Table:
     rows = []
     for i, case in enumerate(cases):
         here = slice(i * size.peer_features, (i + 1) * size.peer_features)
-        shares = {name: float(flags[here].mean()) for name, flags in found.items()}
-        rows.append(_row(case, shares, int(ours[here].sum()), size.peer_features))
-        if insufficient[here].any():
-            share = percent(float(insufficient[here].mean()))
-            rows[-1] = Row(
-                rows[-1].case,
-                rows[-1].wanted,
-                f"{rows[-1].measured}; ours `insufficient` {share}",
-                rows[-1].outcome,
-            )
+        others = tuple(percent(float(flags[here].mean())) for flags in found.values())
+        rows.append(_row(case, ours[here], insufficient[here], others))
     rows.sort(key=lambda r: r.wanted != "none")
-    return Table(TITLE, HOW.format(features=size.peer_features), [*rows, *reasons])
+    how = HOW.format(features=size.peer_features)
+    return Table(TITLE, how, [*rows, *reasons], "Featuredrift", tuple(found))
 
 
-def _row(case: Case, shares: dict[str, float], hits: int, features: int) -> Row:
-    measured = ", ".join(f"{name} {percent(share)}" for name, share in shares.items())
-    low, high = clopper_pearson(hits, features)
-    if case.drifted:
-        return Row(case.name, "all", measured, "FAIL" if high < 0.95 else "pass")
-    return Row(case.name, "none", measured, "FAIL" if low > Policy().q else "pass")
+def _row(case: Case, ours: Flags, insufficient: Flags, others: tuple[str, ...]) -> Row:
+    measured = percent(float(ours.mean()))
+    if insufficient.any():
+        measured += f" ({percent(float(insufficient.mean()))} `insufficient`)"
+    low, high = clopper_pearson(int(ours.sum()), len(ours))
+    missed = high < 0.95 if case.drifted else low > Policy().q
+    return Row(
+        case.name, "all" if case.drifted else "none", measured, "FAIL" if missed else "pass", others
+    )
 
 
 def verdicts(corpus: Corpus, a: Values, b: Values, sparse: int) -> NDArray[np.str_]:

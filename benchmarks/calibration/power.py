@@ -61,13 +61,13 @@ def run(size: Size, seed: int, processes: int = 1) -> Table:
             results = found[Cell(kind, firing, documents, level)]
             hit, insufficient, total = (sum(r[i] for r in results) for i in range(3))
             unjudged = max(unjudged, insufficient / total)
-            shares.append(f"{percent(hit / total)} at {level:g} margins")
+            shares.append(percent(hit / total))
         rate = "" if firing is None else f", firing {firing:.1%}"
-        measured = ", ".join(shares)
-        if unjudged:
-            measured += f"; up to {percent(unjudged)} `insufficient`"
-        rows.append(Row(f"{kind}{rate}, {documents} documents", "", measured, "shown"))
-    return Table(TITLE, HOW.format(features=_FEATURES), rows)
+        others = (*shares[1:], percent(unjudged) if unjudged else "")
+        rows.append(Row(f"{kind}{rate}, {documents} documents", "", shares[0], "shown", others))
+    first, *more = (f"{level:g} margins" for level in LEVELS)
+    how = HOW.format(features=_FEATURES)
+    return Table(TITLE, how, rows, first, (*more, "`insufficient`, at most"))
 
 
 def one_set(task: tuple[Cell, np.random.SeedSequence]) -> tuple[int, int, int]:

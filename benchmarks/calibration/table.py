@@ -19,6 +19,8 @@ class Row:
     measured: str
     outcome: Outcome
     """`shown` is a figure without a limit; `not run` says why in `measured`."""
+    others: tuple[str, ...] = ()
+    """Further figures beside the one that is judged, under the table's `columns`."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,10 @@ class Table:
     how: str
     """How it was made, for a reader who wants to object."""
     rows: Sequence[Row] = field(default_factory=tuple)
+    measured: str = "measured"
+    """Heading of what is judged."""
+    columns: tuple[str, ...] = ()
+    """Headings of what stands beside it."""
 
     @property
     def failed(self) -> list[Row]:
@@ -94,13 +100,13 @@ def percent(share: float) -> str:
 
 def markdown(table: Table) -> str:
     """The section as a heading, a paragraph and a table."""
-    lines = [f"## {table.title}", "", table.how, "", "| case | wanted | measured | |"]
-    lines.append("|---|---|---|---|")
-    lines += [
-        "| " + " | ".join(x.replace("|", "\\|") for x in _cells(row)) + " |" for row in table.rows
-    ]
+    heads = ("case", "wanted", table.measured, "", *table.columns)
+    lines = [f"## {table.title}", "", table.how, "", _line(heads), "|" + "---|" * len(heads)]
+    for row in table.rows:
+        others = row.others or ("",) * len(table.columns)
+        lines.append(_line((row.case, row.wanted, row.measured, row.outcome, *others)))
     return "\n".join(lines)
 
 
-def _cells(row: Row) -> tuple[str, str, str, str]:
-    return row.case, row.wanted, row.measured, row.outcome
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -80,7 +80,7 @@ def test_pages_stay_within_their_budget() -> None:
     assert sum(share(k, budget) for k in range(1, 2000)) <= budget.alpha
     streams = seeds(0, "test pages", 8)
     # At the level of 5%, three false pages in eight comparisons have a chance of .6%.
-    assert sum(pages._single(s, "low-rank correlation", 60) > 0 for s in streams) <= 2
+    assert sum(pages.single(s, "low-rank correlation", 60) > 0 for s in streams) <= 2
 
 
 @pytest.mark.parametrize("name", ["rotated", "latents permuted", "erased, latents"])
