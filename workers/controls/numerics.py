@@ -1,4 +1,7 @@
-"""The numerics control: the same weights computed otherwise, which sets the noise floor."""
+"""The numerics control: the same weights computed otherwise, which sets the noise floor.
+
+Checkpoints that a person has marked benign are null updates like these, and judged with them.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,6 +18,9 @@ from workers.drift.verdicts import VerdictTable
 from workers.numerics import Numerics
 
 NAME = "numerics"
+
+BENIGN = "benign:"
+"""How the source begins of a null update that is a checkpoint which a person has marked."""
 
 TOO_MANY_MARGINS = 5.0
 """A null update that moves a feature by more margins than this leaves nothing to measure."""
@@ -43,6 +49,19 @@ def null_variants(
     return variants
 
 
+def unrepeatable(nulls: Mapping[str, VerdictTable], policy: Policy | None = None) -> frozenset[str]:
+    """The features that fail: a null update surely moves them further than anything could measure.
+
+    Args:
+        nulls, policy: as for `judge`.
+    """
+    return frozenset(
+        table.names[i]
+        for table in nulls.values()
+        for i in np.flatnonzero(_beyond(table, policy or Policy(), TOO_MANY_MARGINS)[1])
+    )
+
+
 def judge(
     floor: Mapping[tuple[Estimand, int], Floor],
     nulls: Mapping[str, VerdictTable],
@@ -55,7 +74,8 @@ def judge(
 
     Args:
         floor: from `measure_floor`, for the figures.
-        nulls: by source, the baseline against the same weights computed otherwise.
+        nulls: by source, the baseline against the same weights computed otherwise, and against
+            checkpoints marked benign.
         policy: whose margins count, before any noise floor.
     """
     policy = policy or Policy()
@@ -93,12 +113,23 @@ def judge(
     figures["moved"] = len(moved)
     failures = sum(found.passed is False for found in features.values())
     detail = (
-        f"{count(len(nulls), 'null update')} of the same weights would alone have moved "
+        f"{_updates(nulls)} would alone have moved "
         f"{len(moved)} of {count(len(features), 'feature')} beyond the policy's margins; the "
         f"noise floor is raised to cover 99% of such effects. {failures} moved too far to be "
         "measured at all."
     )
     return ControlOutcome(NAME, overall(features), detail, figures, features)
+
+
+def _updates(nulls: Mapping[str, VerdictTable]) -> str:
+    """How many null updates of either kind there were."""
+    benign = sum(source.startswith(BENIGN) for source in nulls)
+    parts = []
+    if benign < len(nulls):
+        parts.append(f"{count(len(nulls) - benign, 'null update')} of the same weights")
+    if benign:
+        parts.append(f"{count(benign, 'checkpoint')} marked benign")
+    return " and ".join(parts)
 
 
 def _beyond(
@@ -141,10 +172,17 @@ def _failed(
     estimand = next(e for e in ESTIMANDS if e in far and far[e][i])
     found = table.inference[estimand]
     effect, margin = float(found.effect[i]), float(getattr(policy, estimand))
+    moves = (
+        f"moves {estimand} by {effect:.3g}, {abs(effect) / margin:.3g} times the policy's margin "
+        f"of {margin:.3g}"
+    )
+    benign = source.startswith(BENIGN)
     return FeatureOutcome(
         False,
-        f"Its numbers do not repeat: the null update {source} moves {estimand} by {effect:.3g}, "
-        f"{abs(effect) / margin:.3g} times the policy's margin of {margin:.3g}.",
+        f"Checkpoint {source.removeprefix(BENIGN)}, marked benign, {moves}: lift the mark if that "
+        "is no harmless change; if it is one, nothing can be found to drift here."
+        if benign
+        else f"Its numbers do not repeat: the null update {source} {moves}.",
         {
             "source": source,
             "estimand": estimand,

@@ -1,6 +1,6 @@
 """The noise floor: how far null updates alone move features of one firing rate."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -12,7 +12,10 @@ MAX_IDENTITY_FLOOR = 0.95
 
 
 def measure_floor(
-    nulls: Mapping[str, VerdictTable], level: float = 0.99, min_active_documents: int = 50
+    nulls: Mapping[str, VerdictTable],
+    level: float = 0.99,
+    min_active_documents: int = 50,
+    without: Collection[str] = (),
 ) -> dict[tuple[Estimand, int], Floor]:
     """The quantile of |effect| by estimand and stratum of firing rate, over null comparisons.
 
@@ -24,6 +27,8 @@ def measure_floor(
         nulls: by source, the comparison of two checkpoints known to be equal in what matters.
         level: quantile, between 0 and 1.
         min_active_documents: features active in fewer are left out; their effects are chance.
+        without: features left out because their numbers do not repeat at all: one of them would
+            widen the margins of all others of its stratum.
 
     Returns:
         A floor for each estimand and stratum in which a feature was measured. Floors of identity
@@ -39,6 +44,7 @@ def measure_floor(
         activity = table.activity
         stratum = firing_stratum((activity.firing_a + activity.firing_b) / 2, activity.dense)
         enough = activity.active_clusters >= min_active_documents
+        enough &= ~np.isin(table.names, list(without))
         for estimand, found in table.inference.items():
             usable = enough & found.known
             for s in np.unique(stratum[usable]):

@@ -10,7 +10,7 @@ from tests.unit.controls.conftest import TOKENS, Bench
 from workers.capture.checkpoints import ResolvedCheckpoint, resolve_checkpoint
 from workers.capture.numerics import detect_numerics
 from workers.comparison import compare_snapshots
-from workers.controls.numerics import judge, null_variants
+from workers.controls.numerics import judge, null_variants, unrepeatable
 from workers.drift.noise import measure_floor
 from workers.drift.policy import Policy
 from workers.drift.verdicts import VerdictTable
@@ -103,6 +103,24 @@ def test_only_numbers_that_do_not_repeat_fail(nulls: dict[str, VerdictTable]) ->
     assert {key: found["value"] for key, found in stored.items()} == {
         key: found.value for key, found in floor.items()
     }
+
+
+def test_what_does_not_repeat_is_named_before_any_floor_is_set(
+    nulls: dict[str, VerdictTable],
+) -> None:
+    assert unrepeatable(nulls) == {"chaotic"}
+    assert unrepeatable({}) == frozenset()
+
+
+def test_a_benign_mark_is_blamed_before_the_feature(nulls: dict[str, VerdictTable]) -> None:
+    outcome = judge({}, {"numerics_batch": nulls["quiet"], "benign:step-7": nulls["loud"]})
+    detail = outcome.features["chaotic"].detail
+    assert outcome.features["chaotic"].passed is False
+    assert "Checkpoint step-7, marked benign, moves identity_sparse" in detail
+    assert "lift the mark" in detail
+    assert outcome.detail.startswith(
+        "1 null update of the same weights and 1 checkpoint marked benign would alone have moved"
+    )
 
 
 def test_a_margin_already_wide_moves_the_limit(nulls: dict[str, VerdictTable]) -> None:

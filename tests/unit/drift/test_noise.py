@@ -72,6 +72,16 @@ def test_a_floor_of_identity_leaves_room_to_drift() -> None:
     assert floors["shift", DENSE_STRATUM].value > 0.95
 
 
+def test_a_feature_whose_numbers_do_not_repeat_sets_no_margin_for_others() -> None:
+    a = values()
+    b = thin(a, 0.99)
+    b[:, 0] = np.roll(a[:, 0], 7)
+    null = table(a, b, CLUSTER)
+    assert identity(measure_floor({"n": null})).value > 0.8
+    assert identity(measure_floor({"n": null}, without={"f0"})).value < 0.05
+    assert measure_floor({"n": null}, without=null.names) == {}
+
+
 def test_effects_that_are_unknown_do_not_count() -> None:
     a = values()
     a[:, 0] = 0
