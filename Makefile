@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 EXTRAS := worker,embedded,demo,s3,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-unit check format benchmarks clean
+.PHONY: help install demo up test test-unit check format benchmarks calibration clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,9 @@ format: install ## format the code
 
 benchmarks: install ## measure against the peers (about ten minutes)
 	$(BIN)/python -m benchmarks
+
+calibration: install ## calibrate the verdicts on known truths (about 15 minutes)
+	$(BIN)/python -m benchmarks.calibration --full --out docs/calibration.md
 
 clean: ## remove the environment and caches, never the data
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-NAMES = ("capture", "comparison", "diagnosis", "latency")
+NAMES = ("capture", "comparison", "diagnosis", "evidence", "latency")
 
 
 def main(names: list[str]) -> int:

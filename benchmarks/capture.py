@@ -81,7 +81,7 @@ def measure(root: Path, tokens: int, repeats: int, threads: int) -> dict[str, An
     corpus = _corpus(tokens)
     batches = plan_batches(corpus.lengths, BATCH_TOKENS)
     bare = _bare_forward(model, corpus, batches)
-    path = _save_sae(root / "sae", next(bare(1)))
+    path = save_sae(root / "sae", next(bare(1)))
     source = load_dictionary("sae", str(path), roots=[root], cache=root / "cache")
     sae = SAE.load_from_disk(path).requires_grad_(False)
     rng = np.random.default_rng(0)
@@ -207,7 +207,7 @@ def _bare_forward(model: LoadedModel, corpus: TokenizedCorpus, batches: BatchPla
     return run
 
 
-def _save_sae(folder: Path, activations: torch.Tensor) -> Path:
+def save_sae(folder: Path, activations: torch.Tensor) -> Path:
     """A random JumpReLU SAE whose thresholds let about `L0` latents through at a token."""
     torch.manual_seed(1)
     sae = JumpReLUSAE(JumpReLUSAEConfig(d_in=WIDTH, d_sae=LATENTS))

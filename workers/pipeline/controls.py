@@ -6,7 +6,7 @@ from, and read again by every later evaluation.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app.core.digests import canonical_json, sha256_json
@@ -23,8 +23,10 @@ from workers.pipeline.labelled import LabelledSample
 from workers.pipeline.lease import Lease
 from workers.pipeline.needs import RANDOM_SCOPES
 
-_FORMAT = 1
+_FORMAT = 2
 """Raised whenever what a control finds changes with the code."""
+MAX_OUTCOMES = 20_000
+"""A control's outcome on a feature is about a kilobyte of JSON."""
 
 Floors = dict[tuple[Estimand, int], Floor]
 
@@ -131,19 +133,16 @@ def _read_or_work_out(
     context: Context, case: Case, labels: CorpusLabels, lease: Lease, key: str
 ) -> Known:
     artifact = f"controls/{key}.json"
-    tables = _random_tables(case, labels, lease)
     try:
         stored = json.loads(context.store.read_bytes(artifact))
         outcomes = [ControlOutcome.from_json(one) for one in stored["outcomes"]]
-        return Known(
-            outcomes={one.control: one for one in outcomes},
-            floor=_floors_from_json(stored["floor"]),
-            randomised=tables.get("all"),
-            baselines=stored["baselines"],
-        )
+        floor, baselines = _floors_from_json(stored["floor"]), stored["baselines"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         # Missing or damaged: it is worked out anew and written over.
-        known = _work_out(context, case, labels, lease, tables)
+        known = _work_out(context, case, labels, lease)
+    else:
+        found = _random_tables(case, labels, lease, floor, scopes=("all",))
+        return Known({one.control: one for one in outcomes}, floor, found.get("all"), baselines)
     document = {
         "outcomes": [one.to_json() for one in known.outcomes.values()],
         "floor": _floors_to_json(known.floor),
@@ -153,19 +152,18 @@ def _read_or_work_out(
     return known
 
 
-def _work_out(
-    context: Context,
-    case: Case,
-    labels: CorpusLabels,
-    lease: Lease,
-    tables: Mapping[str, VerdictTable],
-) -> Known:
+def _work_out(context: Context, case: Case, labels: CorpusLabels, lease: Lease) -> Known:
     question = case.question
     policy = question.policy
     chosen = policy.controls
     baseline = case.readers["baseline"]
     nulls = _null_tables(case, labels, lease)
-    floor = measure_floor(nulls, min_active_documents=policy.min_active_documents)
+    floor = measure_floor(
+        nulls,
+        min_active_documents=policy.min_active_documents,
+        without=numerics.unrepeatable(nulls, numeric_policy(policy)),
+    )
+    tables = _random_tables(case, labels, lease, floor)
     outcomes: list[ControlOutcome] = []
     if nulls:
         outcomes.append(numerics.judge(floor, nulls, numeric_policy(policy)))
@@ -194,7 +192,21 @@ def _work_out(
     if policy.baselines and labelled is not None:
         baselines = labelled.baselines(policy.margins.concept, policy.alpha, chosen.seed)
         lease.check()
-    return Known({one.control: one for one in outcomes}, floor, tables.get("all"), baselines)
+    kept = [_abridged(one, question.watchlist) for one in outcomes]
+    return Known({one.control: one for one in kept}, floor, tables.get("all"), baselines)
+
+
+def _abridged(outcome: ControlOutcome, watchlist: Iterable[str]) -> ControlOutcome:
+    """Of a very large dictionary, only the latents that failed, read tokens or are watched."""
+    if len(outcome.features) <= MAX_OUTCOMES:
+        return outcome
+    watched = set(watchlist)
+    telling = {
+        name: found
+        for name, found in outcome.features.items()
+        if found.passed is False or found.figures.get("token_level") or name in watched
+    }
+    return replace(outcome, features=telling)
 
 
 def _no_op(case: Case) -> NoOpResult:
@@ -219,12 +231,22 @@ def no_op_detail(control: NoOpResult) -> str:
     )
 
 
-def _random_tables(case: Case, labels: CorpusLabels, lease: Lease) -> dict[str, VerdictTable]:
-    """The baseline against the randomised models, by scope."""
+def _random_tables(
+    case: Case,
+    labels: CorpusLabels,
+    lease: Lease,
+    floor: Floors,
+    scopes: Iterable[str] = RANDOM_SCOPES.values(),
+) -> dict[str, VerdictTable]:
+    """The baseline against the randomised models, by scope.
+
+    With the very margins that a candidate is judged by: a feature that random weights do not move
+    beyond these could never be found to drift.
+    """
     found = {}
     for role, scope in RANDOM_SCOPES.items():
-        if role in case.readers:
-            found[scope] = _table(case, labels, role)
+        if role in case.readers and scope in scopes:
+            found[scope] = _table(case, labels, role, floor)
             lease.check()
     return found
 
@@ -244,13 +266,15 @@ def _null_tables(case: Case, labels: CorpusLabels, lease: Lease) -> dict[str, Ve
     return found
 
 
-def _table(case: Case, labels: CorpusLabels, role: str) -> VerdictTable:
+def _table(
+    case: Case, labels: CorpusLabels, role: str, floor: Floors | None = None
+) -> VerdictTable:
     target = case.question.target
     return compare_snapshots(
         case.readers["baseline"],
         case.readers[role],
         labels,
-        numeric_policy(case.question.policy),
+        numeric_policy(case.question.policy, floor),
         concepts=target.concepts,
         dictionaries=target.dictionaries_of(case.names),
         numerics_may_differ=role.startswith("numerics_"),
