@@ -1,6 +1,7 @@
 """The last step of an evaluation: controls, both comparisons, and all results at once."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import func, select
@@ -63,7 +64,7 @@ def compare(context: Context, claim: Claim, lease: Lease) -> None:
             findings=findings if pinned else Findings(),
         )
         rows.extend(verdict_rows(side, result, case, evidence))
-        summaries[side] = comparison_summary(result, evidence)
+        summaries[side] = comparison_summary(result, case, evidence)
         lease.check()
     fault_point("before-finish")
 
@@ -128,7 +129,9 @@ def _results(
                 pages=pages,
             )
             lease.check()
-        results[side] = by_key[key]
+        # A step from the very baseline would page twice for one change.
+        found = by_key[key]
+        results[side] = found if side == "baseline" else replace(found, pages=None)
     return results
 
 

@@ -22,7 +22,13 @@ from workers.numerics import Numerics
 from workers.pipeline.context import Context
 from workers.pipeline.corpus import tokens_of
 from workers.pipeline.lease import Lease
-from workers.pipeline.question import Question, blaming, find_dictionary, resolve
+from workers.pipeline.question import (
+    Question,
+    SideUnusableError,
+    blaming,
+    find_dictionary,
+    resolve,
+)
 from workers.pipeline.targets import feature_plan
 from workers.snapshots import snapshot_key
 
@@ -57,6 +63,7 @@ def snapshot_needs(context: Context, question: Question, lease: Lease) -> list[S
             with blaming(role):
                 resolved[checkpoint.id] = resolve(context, checkpoint)
     lease.check()
+    _check_benign(question, resolved)
     # Benign checkpoints must fit the others: a short context of theirs cuts nobody's documents.
     context_lengths = [
         resolved[checkpoint.id].context_length
@@ -77,6 +84,23 @@ def snapshot_needs(context: Context, question: Question, lease: Lease) -> list[S
         if role in ("baseline", "candidate"):
             needs.extend(_causal(question, side))
     return needs
+
+
+def _check_benign(question: Question, resolved: Mapping[UUID, ResolvedCheckpoint]) -> None:
+    """Refuse a benign checkpoint that is the candidate under another name.
+
+    Raises:
+        SideUnusableError: its weights are the candidate's.
+    """
+    candidate = resolved[question.checkpoints["candidate"].id]
+    for role, checkpoint in question.checkpoints.items():
+        same = resolved[checkpoint.id].weights_digest == candidate.weights_digest
+        if role.startswith("benign:") and same:
+            raise SideUnusableError(
+                role,
+                f"checkpoint {checkpoint.name!r}, marked benign, has the candidate's own weights; "
+                "a candidate never sets the noise that it is judged by",
+            )
 
 
 def _common_inputs(context: Context, question: Question, sequence_length: int) -> dict[str, Any]:

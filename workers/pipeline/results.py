@@ -9,10 +9,11 @@ import numpy as np
 from workers.comparison import ComparisonResult
 from workers.drift.records import FeatureVerdict
 from workers.drift.score import drift_scores
-from workers.pipeline.case import Case
+from workers.pipeline.case import Case, numeric_policy
 from workers.pipeline.controls import ControlEvidence
 from workers.pipeline.diagnosis import Findings
 from workers.pipeline.history import SlowDrift
+from workers.pipeline.notes import controls_left_out, stable_by_floor
 from workers.snapshots import SnapshotReader
 
 TOP_ROWS = 200
@@ -119,10 +120,12 @@ def _chosen(result: ComparisonResult, case: Case) -> Iterable[FeatureVerdict]:
     return chosen.values()
 
 
-def comparison_summary(result: ComparisonResult, evidence: Evidence) -> dict[str, Any]:
+def comparison_summary(result: ComparisonResult, case: Case, evidence: Evidence) -> dict[str, Any]:
     """The whole comparison in a few numbers, over all features, stored as rows or not."""
     scores = drift_scores(result.verdicts, evidence.controls.randomised, evidence.controls.floor)
     known = scores[np.isfinite(scores)]
+    policy = case.question.policy
+    labelled = bool(case.question.target.concepts)
     return {
         **asdict(result.summary),
         "drift_score_quantiles": {
@@ -131,7 +134,11 @@ def comparison_summary(result: ComparisonResult, evidence: Evidence) -> dict[str
         },
         "paged": int(result.pages.paged.sum()) if result.pages is not None else 0,
         "slow_drift": sum(trend.alarm for trend in evidence.trends.values()),
-        "notes": list(result.notes),
+        "notes": [
+            *result.notes,
+            *stable_by_floor(result.verdicts, numeric_policy(policy)),
+            *controls_left_out(policy, labelled=labelled),
+        ],
         "invalid_reason": result.invalid_reason,
         "tokens": result.tokens,
         "special_tokens": result.special_tokens,

@@ -204,3 +204,33 @@ def test_a_benign_checkpoint_that_is_gone_is_left_out_with_the_reason(
     assert "never-there" in str(evaluation.summary["without_benign"])
     with world.database.unit_of_work() as session:
         session.execute(update(Checkpoint).where(Checkpoint.id == gone).values(benign=False))
+
+
+def test_a_copy_of_the_candidate_marked_benign_does_not_excuse_it(
+    world: World, line: dict[str, Any], rotated: Path
+) -> None:
+    copy = world.checkpoint(line["model"], rotated, benign=True)
+    monitor = world.monitor(line["model"], line["corpus"], feature_set=line["features"])
+    evaluation = world.wait(world.evaluate(monitor, line["rotated"], line["base"]))
+    assert evaluation.state == "succeeded", evaluation.error
+    (reason,) = (
+        why for why in evaluation.summary["without_benign"].values() if "own weights" in why
+    )
+    assert "never sets the noise" in reason
+    assert world.verdicts(evaluation.id)["direction"].verdict == "drifted"
+    with world.database.unit_of_work() as session:
+        session.execute(update(Checkpoint).where(Checkpoint.id == copy).values(benign=False))
+
+
+def test_a_previous_checkpoint_that_is_the_baseline_pages_once(
+    world: World, line: dict[str, Any]
+) -> None:
+    evaluation = world.wait(
+        world.evaluate(line["monitor"], line["rotated"], line["base"], previous=line["base"]),
+        timeout=240,
+    )
+    assert evaluation.state == "succeeded", evaluation.error
+    comparisons = evaluation.summary["comparisons"]
+    assert comparisons["baseline"]["counts"] == comparisons["previous"]["counts"]
+    assert comparisons["baseline"]["paged"] > 0
+    assert comparisons["previous"]["paged"] == 0
