@@ -1,4 +1,4 @@
-"""Raw activations of some whole documents, kept beside the feature values of a snapshot."""
+"""Raw activations of some whole sequences, kept beside the feature values of a snapshot."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,12 +13,13 @@ from workers.features.health import splitmix
 from workers.snapshots.format import ActivationContent
 
 
-def sample_documents(tokens: TokenizedCorpus, budget_tokens: int) -> NDArray[np.bool_]:
-    """Which documents of a corpus keep their raw activations: [documents].
+def sample_sequences(tokens: TokenizedCorpus, budget_tokens: int) -> NDArray[np.bool_]:
+    """Which sequences of a corpus keep their raw activations: [sequences].
 
-    Documents join in the order of a hash of their index until the budget is reached, the last of
-    them whole: checkpoints with one tokenizer keep the same tokens, and a smaller budget keeps a
-    part of what a larger one does.
+    One sequence of each document joins before the second of any, because documents are the unit of
+    inference; within a turn in the order of a hash of their index, until the budget is reached, the
+    last of them whole. Checkpoints with one tokenizer keep the same tokens, and a smaller budget
+    keeps a part of what a larger one does.
 
     Args:
         budget_tokens: tokens to keep, special ones included; 0 for none.
@@ -28,11 +29,16 @@ def sample_documents(tokens: TokenizedCorpus, budget_tokens: int) -> NDArray[np.
     """
     if budget_tokens < 0:
         raise ValueError(f"a budget of {budget_tokens} tokens; give 0 or more")
-    lengths = np.zeros(tokens.documents, np.int64)
-    np.add.at(lengths, tokens.document, tokens.lengths)
-    order = np.argsort(splitmix(np.arange(tokens.documents, dtype=np.uint64)), kind="stable")
+    lengths = tokens.lengths
+    key = splitmix(np.arange(len(lengths), dtype=np.uint64))
+    by_document = np.lexsort((key, tokens.document))
+    starts = np.flatnonzero(np.diff(tokens.document[by_document], prepend=-1))
+    sizes = np.diff(starts, append=len(by_document))
+    turn = np.empty(len(lengths), np.int64)
+    turn[by_document] = np.arange(len(by_document)) - np.repeat(starts, sizes)
+    order = np.lexsort((key, turn))
     before = np.cumsum(lengths[order]) - lengths[order]
-    kept = np.zeros(tokens.documents, np.bool_)
+    kept = np.zeros(len(lengths), np.bool_)
     kept[order[before < budget_tokens]] = True
     return kept
 

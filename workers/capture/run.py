@@ -57,7 +57,7 @@ def capture_batches(
     features: FeaturePlan,
     on_batch: OnBatch | None = None,
     *,
-    activation_documents: NDArray[np.bool_] | None = None,
+    activation_sequences: NDArray[np.bool_] | None = None,
 ) -> Capture:
     """Read the plan's sites and evaluate its features over batches [first_batch, stop_batch).
 
@@ -65,7 +65,7 @@ def capture_batches(
     in the same call.
 
     Args:
-        activation_documents: [documents] whose raw activations are kept (`sample_documents`).
+        activation_sequences: [sequences] whose raw activations are kept (`sample_sequences`).
 
     Raises:
         EvaluationError: a site or feature does not fit the checkpoint, or an activation is NaN or
@@ -83,9 +83,9 @@ def capture_batches(
         for name, source in features.dictionaries.items()
     }
     keeper = None
-    if activation_documents is not None:
-        if len(activation_documents) != tokens.documents:
-            raise ValueError(f"{len(activation_documents)=} for {tokens.documents} documents")
+    if activation_sequences is not None:
+        if len(activation_sequences) != len(tokens.document):
+            raise ValueError(f"{len(activation_sequences)=} for {len(tokens.document)} sequences")
         keeper = ActivationKeeper(reader.widths, model.device)
     batches: list[tuple[_Batch, FeatureValues, NDArray[np.uint8]]] = []
     with torch.inference_mode():
@@ -95,8 +95,10 @@ def capture_batches(
             norms = _norms(activations, rows, owner)
             outliers = {site: _outliers(norm, rows, tokens) for site, norm in norms.items()}
             values = evaluator.evaluate(activations, rows.lengths)
-            if keeper is not None and activation_documents is not None:
-                keeper.add(activations, activation_documents[owner[rows.tokens]])
+            if keeper is not None and activation_sequences is not None:
+                keeper.add(
+                    activations, np.repeat(activation_sequences[rows.sequences], rows.lengths)
+                )
             special = tokens.special[rows.tokens]
             for name, meter in meters.items():
                 outlier = outliers[meter.source.site]

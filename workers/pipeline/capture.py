@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from app.core.faults import fault_point
 from app.evaluations import snapshots
 from app.evaluations.ledger import Claim
-from workers.capture.activations import sample_documents
+from workers.capture.activations import sample_sequences
 from workers.capture.batches import plan_batches
 from workers.capture.checkpoints import ResolvedCheckpoint
 from workers.capture.loading import LoadedModel, load_model
@@ -93,15 +93,15 @@ def _capture(
             claim.stop_batch,
             plan,
             on_batch=on_batch,
-            activation_documents=_kept_documents(inputs, tokens),
+            activation_sequences=_kept_sequences(inputs, tokens),
         )
     lease.check()
     _write(context, claim, order.snapshot.key, found)
 
 
-def _kept_documents(inputs: dict[str, Any], tokens: TokenizedCorpus) -> NDArray[np.bool_] | None:
+def _kept_sequences(inputs: dict[str, Any], tokens: TokenizedCorpus) -> NDArray[np.bool_] | None:
     kept = inputs.get("activations")
-    return sample_documents(tokens, kept["tokens"]) if kept else None
+    return sample_sequences(tokens, kept["tokens"]) if kept else None
 
 
 def _load(context: Context, order: Order, resolved: ResolvedCheckpoint) -> LoadedModel:

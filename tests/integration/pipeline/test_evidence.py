@@ -9,6 +9,8 @@ from sqlalchemy import func, select, update
 
 from app.evaluations.tables import EvaluationSnapshot
 from app.monitors.tables import PageBudgetEntry
+from app.registry.documents import parse_objects
+from app.registry.perturbations import with_variants
 from app.registry.tables import Checkpoint, Feature
 from app.repairs import service as repairs
 from app.repairs.schemas import Decision
@@ -204,6 +206,42 @@ def test_a_benign_checkpoint_that_is_gone_is_left_out_with_the_reason(
     assert "never-there" in str(evaluation.summary["without_benign"])
     with world.database.unit_of_work() as session:
         session.execute(update(Checkpoint).where(Checkpoint.id == gone).values(benign=False))
+
+
+def test_a_whole_dictionary_is_judged_with_every_control(
+    world: World, line: dict[str, Any], checkpoints: dict[str, Path]
+) -> None:
+    name = world.dictionary(checkpoints["dictionary"])
+    monitor = world.monitor(line["model"], line["corpus"], dictionary=name, **EVERYTHING)
+    evaluation = world.wait(world.evaluate(monitor, line["rotated"], line["base"]), timeout=240)
+    assert evaluation.state == "succeeded", evaluation.error
+    rows = world.verdicts(evaluation.id)
+    drifted = [row for row in rows.values() if row.verdict == "drifted"]
+    assert drifted
+    assert {row.diagnosis for row in drifted} == {"rotated"}
+    summary = evaluation.summary["comparisons"]["baseline"]
+    assert summary["drift_score_quantiles"]["0.5"] > 0
+    with world.database.unit_of_work() as session:
+        repair = session.scalars(select(Repair).where(Repair.evaluation_id == evaluation.id)).one()
+        assert repair.base_feature_set_version_id is None
+        assert len(repair.dictionaries) == 1
+
+
+def test_agreement_across_variants_is_told_for_both_sides(
+    world: World, line: dict[str, Any]
+) -> None:
+    originals = parse_objects(documents(60))
+    values = [one.to_json() for one in with_variants(originals, ["case", "prefix"])]
+    monitor = world.monitor(line["model"], world.corpus(values), feature_set=line["features"])
+    evaluation = world.wait(world.evaluate(monitor, line["rotated"], line["base"]))
+    assert evaluation.state == "succeeded", evaluation.error
+    found = world.verdicts(evaluation.id)["direction"].robustness
+    assert set(found) == {"all", "case", "prefix"}
+    assert found["prefix"]["pairs"] == 60
+    # A line of text before the document changes its mean activation less than another case does.
+    assert found["case"]["baseline"] < found["prefix"]["baseline"] <= 1
+    row = world.verdicts(evaluation.id)["direction"]
+    assert "robustness" in row.estimates
 
 
 def test_a_copy_of_the_candidate_marked_benign_does_not_excuse_it(

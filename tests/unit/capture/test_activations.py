@@ -9,7 +9,7 @@ import pytest
 from app.core.artifacts import ArtifactStore
 from app.registry.definitions import Neuron
 from tests.support.models import TEXTS, WIDTH
-from workers.capture.activations import sample_documents
+from workers.capture.activations import sample_sequences
 from workers.capture.batches import partition, plan_batches
 from workers.capture.loading import LoadedModel
 from workers.capture.run import capture_batches
@@ -39,9 +39,9 @@ def write(
     key = snapshot_key(inputs)
     plan = plan_batches(tokens.lengths, 72)
     shards = partition(plan, shard_tokens)
-    kept = sample_documents(tokens, budget) if budget else None
+    kept = sample_sequences(tokens, budget) if budget else None
     for position, (first, stop) in enumerate(shards):
-        found = capture_batches(model, tokens, plan, first, stop, PLAN, activation_documents=kept)
+        found = capture_batches(model, tokens, plan, first, stop, PLAN, activation_sequences=kept)
         write_shard(
             store,
             key,
@@ -78,23 +78,33 @@ def tokens(model: LoadedModel) -> TokenizedCorpus:
     return tokenize_corpus(TEXTS, model.resolved, 24)
 
 
-def test_documents_are_kept_whole_and_a_smaller_budget_keeps_a_part(
+def test_sequences_are_kept_whole_and_a_smaller_budget_keeps_a_part(
     tokens: TokenizedCorpus,
 ) -> None:
-    lengths = np.bincount(np.repeat(tokens.document, tokens.lengths), minlength=tokens.documents)
-    before = np.zeros(tokens.documents, bool)
+    lengths = tokens.lengths
+    before = np.zeros(len(lengths), bool)
     for budget in range(tokens.tokens + 2):
-        kept = sample_documents(tokens, budget)
+        kept = sample_sequences(tokens, budget)
         assert (kept | ~before).all()
         assert lengths[kept].sum() >= min(budget, tokens.tokens)
         if kept.any():
-            # Without the last document to join, the budget was not reached.
+            # Without the last sequence to join, the budget was not reached.
             assert lengths[kept].sum() - lengths.max() < budget
         before = kept
     assert before.all()
-    assert not sample_documents(tokens, 0).any()
+    assert not sample_sequences(tokens, 0).any()
     with pytest.raises(ValueError, match="budget of -1 tokens"):
-        sample_documents(tokens, -1)
+        sample_sequences(tokens, -1)
+
+
+def test_every_document_is_heard_before_any_is_heard_twice(tokens: TokenizedCorpus) -> None:
+    assert tokens.split_documents > 0
+    for budget in range(0, tokens.tokens, 5):
+        kept = sample_sequences(tokens, budget)
+        heard = np.bincount(tokens.document[kept], minlength=tokens.documents)
+        available = np.bincount(tokens.document, minlength=tokens.documents)
+        fewest = heard[heard < available].min(initial=heard.max())
+        assert heard.max() <= fewest + 1
 
 
 @pytest.mark.parametrize("shard_tokens", [60, 10_000])
@@ -104,9 +114,12 @@ def test_stored_activations_are_what_the_neurons_read(
     reader = write(store, model, tokens, 100, shard_tokens, "a")
     assert reader.activation_sites == dict.fromkeys(SITES, WIDTH)
     rows = reader.activation_rows()
-    kept = sample_documents(tokens, 100)
+    kept = sample_sequences(tokens, 100)
     assert 0 < kept.sum() < len(kept)
-    np.testing.assert_array_equal(rows, np.flatnonzero(kept[reader.positions().document]))
+    order = plan_batches(tokens.lengths, 72).order
+    np.testing.assert_array_equal(
+        rows, np.flatnonzero(np.repeat(kept[order], tokens.lengths[order]))
+    )
     for site, parity in zip(SITES, (0, 1), strict=True):
         sample = reader.activations(site)
         names = [f"neuron-{i}" for i in range(parity, WIDTH, 2)]

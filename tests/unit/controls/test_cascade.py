@@ -8,7 +8,7 @@ import pytest
 from app.core.artifacts import ArtifactStore
 from app.registry.definitions import Feature, Neuron
 from tests.support.models import WIDTH, save_checkpoint
-from workers.capture.activations import sample_documents
+from workers.capture.activations import sample_sequences
 from workers.capture.batches import plan_batches
 from workers.capture.checkpoints import ResolvedCheckpoint, resolve_checkpoint
 from workers.capture.loading import LoadedModel, load_model
@@ -68,7 +68,7 @@ def capture(
         0,
         plan.batches,
         PLAN,
-        activation_documents=sample_documents(tokens, 600),
+        activation_sequences=sample_sequences(tokens, 600),
     )
     write_shard(
         store,
