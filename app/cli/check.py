@@ -149,3 +149,6 @@ def _print(gate: dict[str, Any], as_json: bool) -> None:
         monitor = f"{reason['monitor']}: " if reason["monitor"] else ""
         features = f" ({', '.join(reason['features'])})" if reason["features"] else ""
         out.print(f"  - {monitor}{reason['detail']}{features}", markup=False)
+    for standing in gate["monitors"]:
+        for note in standing["notes"]:
+            say(f"note: {standing['monitor']}: {note}")

@@ -17,6 +17,7 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 NAMED_FEATURES = 20
 _WHOLE = frozenset({"no_op"})
 """Controls that are about the evaluation: when one fails, no verdict of it can be trusted."""
+_JUDGED = ("drifted", "stable", "inconclusive")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Standing:
         untrusted: names of features whose own controls failed, likewise.
         slow_drift: names of features that drift slowly and have not yet drifted, likewise.
         pages: names of features that someone is woken for, likewise.
+        notes: what a reader must know of the comparison beside its verdicts.
     """
 
     monitor: str
@@ -50,6 +52,7 @@ class Standing:
     untrusted: Sequence[str] = ()
     slow_drift: Sequence[str] = ()
     pages: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     @property
     def features(self) -> int:
@@ -57,9 +60,16 @@ class Standing:
         return sum(self.counts.values())
 
     @property
+    def judged(self) -> int:
+        """Features that the data could decide on: those that could have been found to drift."""
+        return sum(self.counts.get(verdict, 0) for verdict in _JUDGED)
+
+    @property
     def drifted_ratio(self) -> float | None:
-        """Share of features that have drifted; None without features."""
-        return self.counts.get("drifted", 0) / self.features if self.features else None
+        """Share of the judged features that have drifted; None without features."""
+        if not self.features:
+            return None
+        return self.counts.get("drifted", 0) / self.judged if self.judged else 0.0
 
     @property
     def unproven_ratio(self) -> float | None:
@@ -130,7 +140,8 @@ def judge(standing: Standing) -> list[Reason]:
     policy, counts, total = standing.policy, standing.counts, standing.features
     if standing.drifted_ratio > policy.max_drifted_ratio:
         detail = (
-            f"{counts.get('drifted', 0)} of {total} features have drifted from the baseline; "
+            f"{counts.get('drifted', 0)} of {standing.judged} features have drifted from the "
+            f"baseline{_unjudged(total - standing.judged)}; "
             f"the policy lets {policy.max_drifted_ratio:.1%} pass"
         )
         found.append(reason("fail", "drifted", detail, standing.drifted))
@@ -165,3 +176,7 @@ def judge(standing: Standing) -> list[Reason]:
         )
         found.append(reason("inconclusive", "unproven", detail, standing.unproven))
     return found
+
+
+def _unjudged(count: int) -> str:
+    return f" ({count} more could not be judged)" if count else ""

@@ -276,13 +276,19 @@ class StandingOut(Output):
     state: str | None
     features: int
     counts: dict[str, int]
-    drifted_ratio: float | None
+    drifted_ratio: float | None = Field(
+        description="Of the features that could be judged: drifted, stable or inconclusive"
+    )
     max_drifted_ratio: float
     unproven_ratio: float | None
     max_unproven_ratio: float
     failed_controls: list[str]
     pages: list[str] = Field(description="Features that someone is woken for; at most 20")
     slow_drift: list[str] = Field(description="Features that drift slowly; at most 20")
+    notes: list[str] = Field(
+        description="What a reader must know beside the verdicts, also of a `pass`: margins that a "
+        "noise floor has raised, controls that did not run, tokens that were left out"
+    )
 
 
 class GateOut(Output):
@@ -322,6 +328,7 @@ class GateOut(Output):
                             "failed_controls": [],
                             "pages": ["phone"],
                             "slow_drift": [],
+                            "notes": [],
                         }
                     ],
                 }

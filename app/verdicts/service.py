@@ -75,6 +75,7 @@ def gate_of(session: Session, model: Model, checkpoint: Checkpoint) -> GateOut:
                 failed_controls=list(standing.failed_controls),
                 pages=list(standing.pages),
                 slow_drift=list(standing.slow_drift),
+                notes=list(standing.notes),
             )
             for standing in standings
         ],
@@ -134,6 +135,7 @@ def _standing(
         untrusted=named.untrusted,
         slow_drift=named.slow_drift,
         pages=named.pages,
+        notes=[str(note) for note in _summary(evaluation, "baseline").get("notes", ())],
     )
 
 

@@ -78,6 +78,22 @@ def unmeasured_fvu(
     )
 
 
+def candidate_fvu(
+    candidate: Manifest, policy: Policy, dictionaries: Mapping[str, Collection[str]]
+) -> tuple[str, ...]:
+    """A note on each dictionary in use that no longer describes the candidate's activations.
+
+    No verdict follows: the features are judged by what they do, and may well do it as before.
+    """
+    read = set().union(*dictionaries.values())
+    return tuple(
+        f"Dictionary {name} leaves {fvu:.3g} of the candidate's variance unexplained, more than "
+        f"{policy.fvu_max:.3g}: what its features say is a small part of what goes on there."
+        for name, health in sorted(candidate.health.items())
+        if name in read and (fvu := health.get("fvu")) is not None and not fvu <= policy.fvu_max
+    )
+
+
 def _difference(a: Any, b: Any) -> str:
     """The entries that differ, for a person."""
     if isinstance(a, Mapping) and isinstance(b, Mapping):

@@ -7,7 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.comparison.checks import check_comparable, fvu_gate, unmeasured_fvu
+from workers.comparison.checks import (
+    candidate_fvu,
+    check_comparable,
+    fvu_gate,
+    unmeasured_fvu,
+)
 from workers.comparison.concepts import concept_evidence
 from workers.comparison.corpus import CorpusLabels
 from workers.comparison.pager import Pager
@@ -111,6 +116,7 @@ def compare_snapshots(
     if units.outliers:
         notes.append(f"{units.outliers} {pairs.unit} of outlier norm on both sides were left out.")
     notes.extend(unmeasured_fvu(baseline.manifest, dictionaries or {}))
+    notes.extend(candidate_fvu(candidate.manifest, policy, dictionaries or {}))
     table = judge(
         _names(columns),
         activity,

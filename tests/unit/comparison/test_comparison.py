@@ -232,6 +232,15 @@ def test_a_dictionary_that_fails_its_gate_makes_only_its_features_invalid(bench:
     assert result.verdicts.by_name("latent-2").verdict == "stable"
 
 
+def test_a_dictionary_that_no_longer_describes_the_candidate_is_noted(bench: Bench) -> None:
+    a, b = bench.snapshot("a", fvu=0.1), bench.snapshot("b", fvu=5.3)
+    result = compare_snapshots(a, b, bench.corpus, Policy(), dictionaries={"latent-0": ["sae"]})
+    assert any("leaves 5.3 of the candidate's variance" in note for note in result.notes)
+    assert result.verdicts.by_name("latent-0").verdict == "stable"
+    unread = compare_snapshots(a, b, bench.corpus, Policy(), dictionaries={"probe-0": ["other"]})
+    assert unread.notes == ()
+
+
 def other_tokenizer(bench: Bench) -> dict[str, Any]:
     """The same words cut in two tokens each, in another order of documents."""
     order = np.random.default_rng(4).permutation(DOCUMENTS)

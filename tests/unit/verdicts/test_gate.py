@@ -56,6 +56,20 @@ def test_the_policy_says_what_share_may_drift(drifted: int, outcome: str) -> Non
     assert decide([standing(policy=policy, counts=counts)])[0] == outcome
 
 
+def test_features_that_could_not_be_judged_do_not_dilute_the_share_that_drifted() -> None:
+    policy = GatePolicy(max_drifted_ratio=0.1, max_unproven_ratio=0.5)
+    counts = {"stable": 46, "drifted": 9, "untrusted": 25, "insufficient": 20}
+    outcome, (reason,) = decide([standing(policy=policy, counts=counts)])
+    assert (outcome, reason.code) == ("fail", "drifted")
+    assert "9 of 55 features have drifted" in reason.detail
+    assert "45 more could not be judged" in reason.detail
+
+
+def test_without_a_judged_feature_nothing_has_drifted_and_nothing_is_proven() -> None:
+    outcome, reasons = decide([standing(counts={"untrusted": 3})])
+    assert (outcome, [reason.code for reason in reasons]) == ("inconclusive", ["unproven"])
+
+
 @pytest.mark.parametrize("word", ["inconclusive", "insufficient", "untrusted", "invalid"])
 def test_what_is_neither_stable_nor_drifted_is_unproven(word: str) -> None:
     outcome, (reason,) = decide([standing(counts={"stable": 11, word: 1}, unproven=["x"])])
