@@ -12,7 +12,7 @@ from workers.diagnosis.correlation import Correlation, correlation, difference
 from workers.diagnosis.groups import site_of
 from workers.diagnosis.health import Gate, dictionary_gate
 from workers.diagnosis.question import Label
-from workers.diagnosis.recovery import Recovery
+from workers.diagnosis.recovery import RANDOMISED, Recovery
 from workers.diagnosis.repairs import Proposal, probe, propose
 from workers.diagnosis.search import Match
 from workers.diagnosis.trials import Trial, Trials
@@ -27,7 +27,7 @@ class Finding:
     proposal: Proposal = (None, None)
     figures: dict[str, Any] = field(default_factory=dict)
     rotated: bool = False
-    """Equivalent behind a ridge map that beats the randomised model's."""
+    """Equivalent behind a ridge map that beats what the tokens alone tell."""
 
 
 class Classifier:
@@ -48,7 +48,7 @@ class Classifier:
     def classify(self, name: str, recovery: Recovery) -> Finding:
         """The last rungs: rotated by a ridge map, relocated, stale, lost or unexplained."""
         at = recovery.group.names.index(name)
-        r, random = recovery.candidate_r, recovery.random_r
+        r, null = recovery.candidate_r, recovery.null
         feature = self._trials.question.features[name]
         if self._ridge.equivalent(name):
             beats = self._beats(self._ridge, name, recovery)
@@ -66,15 +66,14 @@ class Classifier:
             return match
         if not np.isfinite(r.point[at]) and recovery.best.sum_aa[:, at].any():
             return self._unreadable(name, recovery, at)
-        beats = self._surely_beyond(recovery.beyond_random, random, at)
+        beats = None if null is None else self._surely_beyond(null.beyond, null.r, at, recovery)
         if r.lower[at] >= self._trials.question.thresholds.carried and beats:
             return self._carried(feature, recovery, at)
         match = self._match(name, recovery, self._trials.question.thresholds.carried)
         return match or self._not_carried(name, recovery, at, beats)
 
     def _carried(self, feature: Feature, recovery: Recovery, at: int) -> Finding:
-        r, random = recovery.candidate_r, recovery.random_r
-        told = wording.interval(r, at)
+        told = wording.interval(recovery.candidate_r, at)
         figures: dict[str, Any] = {}
         if isinstance(feature, SaeLatent):
             gate = self._gate(feature.dictionary)
@@ -87,8 +86,9 @@ class Classifier:
                     figures,
                 )
         site = self._site(feature)
-        beside = "unknown" if random is None else wording.interval(random, at)
-        reason = wording.carried(f"a refitted read-out of {site}", told, beside)
+        reason = wording.carried(
+            f"a refitted read-out of {site}", told, wording.beside(recovery, at)
+        )
         return Finding("relocated", reason, self._probe(feature, recovery, at), figures)
 
     def _probe(self, feature: Feature, recovery: Recovery, at: int) -> Proposal:
@@ -130,12 +130,7 @@ class Classifier:
             return None
         index = self._matches[name][0].index
         what = "latent" if isinstance(feature, SaeLatent) else "neuron"
-        random = recovery.random_r
-        beside = (
-            "unknown"
-            if random is None
-            else wording.interval(random, recovery.group.names.index(name))
-        )
+        beside = wording.beside(recovery, recovery.group.names.index(name))
         reason = wording.carried(f"{what} {index}", wording.interval(r, at), beside)
         repairable = self._trials.question.thresholds.repairable
         proposal: Proposal = (None, f"its correlation is not surely above {repairable:g}")
@@ -158,21 +153,20 @@ class Classifier:
         )
 
     def _not_carried(self, name: str, recovery: Recovery, at: int, beats: bool | None) -> Finding:
-        r, random = recovery.candidate_r, recovery.random_r
+        r, null = recovery.candidate_r, recovery.null
         limits = self._trials.question.thresholds
         site = self._site(self._trials.question.features[name])
-        beside = None if random is None else wording.interval(random, at)
+        beside = wording.beside(recovery, at)
         told = wording.interval(r, at)
         if not np.isfinite(r.point[at]):
             return Finding("unexplained", "It is silent in the baseline: nothing to look for.")
-        beyond = recovery.beyond_random
-        no_better = (
-            beyond is not None
-            and random is not None
-            and beyond.upper[at] < beyond_margin(random, at, limits.beyond_random)
+        no_better = null is not None and bool(
+            null.beyond.upper[at] < beyond_margin(null.r, at, limits.beyond_random)
         )
-        if r.upper[at] < limits.carried or no_better:
+        if r.upper[at] < limits.carried:
             return Finding("lost", wording.lost(site, told, beside))
+        if no_better:
+            return Finding("lost", wording.no_more(site, told, beside))
         if r.lower[at] >= limits.carried and beats is None:
             return Finding(
                 "unexplained",
@@ -183,7 +177,7 @@ class Classifier:
         why = (
             f"neither surely above nor surely below {limits.carried:g}"
             if r.lower[at] < limits.carried
-            else f"not surely beyond the {beside} of a randomised model, nor surely no better"
+            else f"not surely beyond {beside}, nor surely no better"
         )
         return Finding(
             "unexplained",
@@ -192,25 +186,27 @@ class Classifier:
         )
 
     def _beats(self, trial: Trial, name: str, recovery: Recovery) -> bool | None:
-        """Whether a trial's held-out values beat the refit on the randomised model."""
-        at = recovery.group.names.index(name)
+        """Whether a trial's held-out values beat the better null."""
+        at, null = recovery.group.names.index(name), recovery.null
         chosen = trial.columns([name])
-        if chosen is None or recovery.random is None:
+        if chosen is None or null is None:
             return None
-        other = recovery.random.select(slice(at, at + 1))
+        other = recovery.nulls[null.names[at]].select(slice(at, at + 1))
         alpha = self._trials.question.policy.alpha
-        return self._surely_beyond(difference(chosen, other, alpha), correlation(other, alpha), 0)
+        beyond = difference(chosen, other, alpha)
+        return self._surely_beyond(beyond, correlation(other, alpha), 0, recovery)
 
     def _surely_beyond(
-        self, beyond: Correlation | None, random: Correlation | None, at: int
+        self, beyond: Correlation, null: Correlation, at: int, recovery: Recovery
     ) -> bool | None:
-        if beyond is None or random is None:
+        # A lookup of the token is no measure of what fresh weights tell of the tokens before.
+        if RANDOMISED not in recovery.nulls:
             return None
-        if not np.isfinite(random.point[at]):
-            # A read-out of the randomised model that is constant carries nothing to beat.
+        if not np.isfinite(null.point[at]):
+            # What is constant carries nothing to beat.
             return True
         least = self._trials.question.thresholds.beyond_random
-        return bool(beyond.lower[at] > beyond_margin(random, at, least))
+        return bool(beyond.lower[at] > beyond_margin(null, at, least))
 
     def _gate(self, dictionary: str) -> Gate:
         if dictionary not in self._gates:
@@ -224,6 +220,6 @@ class Classifier:
         return site_of(feature, self._trials.question.dictionaries)
 
 
-def beyond_margin(random: Correlation, at: int, least: float) -> float:
-    """By how much a randomised model must be beaten: less where it leaves little to explain."""
-    return float(min(least, (1 - random.point[at]) / 2))
+def beyond_margin(null: Correlation, at: int, least: float) -> float:
+    """By how much a null must be beaten: less where it leaves little to explain."""
+    return float(min(least, (1 - null.point[at]) / 2))

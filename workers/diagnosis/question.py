@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.registry.definitions import Feature
 from workers.comparison.sites import SiteSample
 from workers.drift.policy import Policy
@@ -33,8 +36,8 @@ class Thresholds:
     repairable: float = 0.7
     """A read-out whose interval does not lie above carries the feature, but is not proposed."""
     beyond_random: float = 0.05
-    """By how much it must exceed the same refit on the randomised model, or by half of what that
-    one leaves to explain where this is less."""
+    """By how much it must exceed the better of the same refit on the randomised model and a lookup
+    of the token, or by half of what that one leaves to explain where this is less."""
     least_scale: float = 0.02
     """|log s| of a scale that counts as one."""
     fvu_ratio: float = 1.5
@@ -62,6 +65,9 @@ class DiagnosisQuestion:
     randomised: SiteSample | None = None
     """The fully randomised model on the same corpus, as its side `a`; without it no read-out can
     be told from one that reads the tokens alone."""
+    token_keys: NDArray[np.integer] | None = None
+    """[n] an integer for each of the sample's tokens, the same for the same token. How much of a
+    randomised model's activations is the token depends on its initialisation; a lookup does not."""
     policy: Policy = field(default_factory=Policy)
     health_baseline: Mapping[str, DictionaryHealth] = field(default_factory=dict)
     """By dictionary; measured on the sample where it is missing."""

@@ -1,6 +1,6 @@
 """Is the feature's information still at the site: refitted linear read-outs, held out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from workers.diagnosis.correlation import Correlation, best_of, correlation, difference
 from workers.diagnosis.groups import BLOCK, Group, Sides, value_sums
 from workers.diagnosis.heads import Reader, SiteHeads
+from workers.diagnosis.lookup import TokenLookup
 from workers.diagnosis.maps import AffineMap, ridge
 from workers.diagnosis.moments import Moments, fitted_rows
 from workers.diagnosis.trials import Trial, Trials
@@ -18,6 +19,22 @@ from workers.drift.sums import PairedSums
 
 Array = NDArray[np.float64]
 Float32 = NDArray[np.float32]
+
+
+RANDOMISED = "randomised_model"
+TOKENS = "token_lookup"
+
+
+@dataclass(frozen=True)
+class Null:
+    """What a read-out must beat, of each feature the better of two."""
+
+    names: tuple[str, ...]
+    """Which one it is."""
+    r: Correlation
+    """Its held-out correlation with the baseline's values."""
+    beyond: Correlation
+    """By how much the candidate's exceeds it."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +46,9 @@ class Recovery:
     """The baseline's values beside held-out linear predictions of them from the candidate."""
     best: PairedSums
     """Likewise, or beside the frozen feature behind a map: of each feature what correlates best."""
-    random: PairedSums | None
-    """The best of the same refits from the randomised model."""
+    nulls: Mapping[str, PairedSums]
+    """What needs no trained model: `RANDOMISED`, the best of the same refits from the randomised
+    model, and `TOKENS`, a lookup of the token; what is not known is missing."""
     weights: Array
     """[width, names] linear read-outs fitted on everything."""
     intercepts: Array
@@ -51,26 +69,33 @@ class Recovery:
         return correlation(self.direct, self.alpha)
 
     @cached_property
-    def random_r(self) -> Correlation | None:
-        """Held-out correlation on the randomised model."""
-        return None if self.random is None else correlation(self.random, self.alpha)
-
-    @cached_property
-    def beyond_random(self) -> Correlation | None:
-        """By how much the candidate's exceeds that of the randomised model."""
-        if self.random is None:
+    def null(self) -> Null | None:
+        """Of each feature, the better of the nulls; None without any."""
+        if not self.nulls:
             return None
-        return difference(self.best, self.random, self.alpha)
+        names = tuple(self.nulls)
+        found = [correlation(sums, self.alpha) for sums in self.nulls.values()]
+        beyond = [difference(self.best, sums, self.alpha) for sums in self.nulls.values()]
+        points = np.stack([np.nan_to_num(r.point, nan=-1.0) for r in found])
+        choice = points.argmax(0)
+        return Null(
+            tuple(names[i] for i in choice), _chosen(found, choice), _chosen(beyond, choice)
+        )
 
     def figure(self, name: str) -> dict[str, Any]:
         """One feature's figures as plain JSON values."""
         at = self.group.names.index(name)
-        random, beyond = self.random_r, self.beyond_random
+        null = self.null
+        figures = {
+            name: correlation(sums, self.alpha).figure(at) for name, sums in self.nulls.items()
+        }
         return {
             "candidate": self.candidate_r.figure(at),
             "linear_readout": self.direct_r.figure(at),
-            "randomised_model": None if random is None else random.figure(at),
-            "difference": None if beyond is None else beyond.figure(at),
+            RANDOMISED: figures.get(RANDOMISED),
+            TOKENS: figures.get(TOKENS),
+            "beside": None if null is None else null.names[at],
+            "difference": None if null is None else null.beyond.figure(at),
         }
 
 
@@ -139,9 +164,12 @@ class Recoveries:
         thresholds = np.array(
             [np.quantile(predicted[:, i], 1 - share) for i, share in enumerate(firing)], np.float64
         )
-        random = self._random(site, group, heads, rows)
+        nulls = {RANDOMISED: self._random(site, group, heads, rows)}
+        if trials.codes is not None:
+            nulls[TOKENS] = _looked_up(rows, trials.codes[every])
+        known = {name: sums for name, sums in nulls.items() if sums is not None}
         alpha = trials.question.policy.alpha
-        return Recovery(group, direct, best, random, W, c, firing, thresholds, alpha)
+        return Recovery(group, direct, best, known, W, c, firing, thresholds, alpha)
 
     def _random(self, site: str, group: Group, heads: SiteHeads, mine: _Rows) -> PairedSums | None:
         """The same refits from the randomised model: linear, and frozen behind a map."""
@@ -196,14 +224,35 @@ def _linear(moments: Moments) -> list[Reader]:
 
 
 def _judge(rows: _Rows, fits: Sequence[Reader]) -> PairedSums:
+    return _paired(rows, lambda at, fit: fits[fit](rows.x[at]))
+
+
+def _looked_up(rows: _Rows, codes: NDArray[np.intp]) -> PairedSums:
+    lookup = TokenLookup(codes, rows.y, (rows.fold // 2).astype(np.int8))
+    return _paired(rows, lookup)
+
+
+def _paired(rows: _Rows, read: Callable[[slice, int], Float32]) -> PairedSums:
+    """The baseline's values beside what reads rows by the fit on one half or the other."""
+
+    def here(at: NDArray[np.intp]) -> slice:
+        return slice(int(at[0]), int(at[-1]) + 1)
+
     half = (rows.fold // 2).astype(np.int8)
     return value_sums(
         Sides({}, {}, rows.cluster, half, rows.clusters),
         1,
-        lambda at: rows.y[at[0] : at[-1] + 1],
-        lambda at, fit: fits[fit](rows.x[at[0] : at[-1] + 1]),
+        lambda at: rows.y[here(at)],
+        lambda at, fit: read(here(at), fit),
         np.zeros(rows.y.shape[1]),
     )
+
+
+def _chosen(found: Sequence[Correlation], choice: NDArray[np.intp]) -> Correlation:
+    point, lower, upper = (
+        np.choose(choice, [getattr(r, name) for r in found]) for name in ("point", "lower", "upper")
+    )
+    return Correlation(point, lower, upper)
 
 
 def _in_blocks(reader: Reader, x: Float32) -> Float32:

@@ -21,6 +21,7 @@ from workers.diagnosis.groups import (
     site_of,
 )
 from workers.diagnosis.heads import SiteHeads
+from workers.diagnosis.lookup import token_codes
 from workers.diagnosis.maps import SiteMaps
 from workers.diagnosis.moments import assign_folds
 from workers.diagnosis.question import DiagnosisQuestion
@@ -145,9 +146,14 @@ class Trials:
     """Runs trials over one question's activations."""
 
     def __init__(self, question: DiagnosisQuestion) -> None:
-        """Split the clusters into halves; nothing is read before it is needed."""
+        """Split the clusters into halves; nothing is read before it is needed.
+
+        Raises:
+            ValueError: there is not one token key for each token of the sample.
+        """
         self.question = question
         sample = question.sample
+        self.codes = token_codes(question.token_keys, len(sample.cluster))
         self.fold = assign_folds(sample.cluster, question.seed)
         self.half = (self.fold // 2).astype(np.int8)
         self.clusters = int(sample.cluster.max()) + 1 if len(sample.cluster) else 0

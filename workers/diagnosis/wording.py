@@ -1,6 +1,7 @@
 """Diagnoses in one sentence each, with the figures that they rest on."""
 
 from workers.diagnosis.correlation import Correlation
+from workers.diagnosis.recovery import RANDOMISED, Recovery
 from workers.diagnosis.trials import Trial
 
 _IDENTITY = ("identity_sparse", "identity_dense")
@@ -57,21 +58,42 @@ def moved(what: str, old: int, new: int, held_out: str) -> str:
     )
 
 
-def carried(by: str, r: str, random: str) -> str:
+def beside(recovery: Recovery, at: int) -> str | None:
+    """The better null and its correlation; None where there is none."""
+    null = recovery.null
+    if null is None:
+        return None
+    way = (
+        "the same refit on a randomised model"
+        if null.names[at] == RANDOMISED
+        else "a lookup of the token"
+    )
+    return f"the {interval(null.r, at)} of {way}"
+
+
+def carried(by: str, r: str, null: str | None) -> str:
     """Another read-out carries it."""
     return (
         f"The frozen read-out fails even after realignment, but {by} carries the feature on "
-        f"held-out documents: correlation {r} with the baseline's values, {random} for the same "
-        "refit on a randomised model."
+        f"held-out documents: correlation {r} with the baseline's values, surely beyond {null}."
     )
 
 
-def lost(site: str, r: str, random: str | None) -> str:
+def lost(site: str, r: str, null: str | None) -> str:
     """Nothing at the site tells it any more."""
-    beside = "" if random is None else f", {random} on a randomised model"
+    other = "" if null is None else f", beside {null}"
     return (
         f"No read-out at {site} recovers it: the refitted one correlates {r} with the baseline's "
-        f"values on held-out documents{beside}."
+        f"values on held-out documents{other}."
+    )
+
+
+def no_more(site: str, r: str, null: str | None) -> str:
+    """The site tells no more of it than the tokens."""
+    return (
+        f"Nothing beyond the tokens is shown to be left of it at {site}: the refitted read-out "
+        f"correlates {r} with the baseline's values on held-out documents, surely no better than "
+        f"{null}."
     )
 
 
