@@ -167,14 +167,17 @@ def _thinned(sample: SiteSample) -> SiteSample:
 
 
 class _ThinnedSites(Mapping[str, NDArray[np.float32]]):
-    """Every n-th token of each site, read when asked for."""
+    """Every n-th token of each site, read when asked for; the last one is kept."""
 
     def __init__(self, sites: Mapping[str, NDArray[np.float32]], step: int) -> None:
         self._sites = sites
         self._step = step
+        self._last: tuple[str, NDArray[np.float32]] | None = None
 
     def __getitem__(self, site: str) -> NDArray[np.float32]:
-        return np.ascontiguousarray(self._sites[site][:: self._step])
+        if self._last is None or self._last[0] != site:
+            self._last = (site, np.ascontiguousarray(self._sites[site][:: self._step]))
+        return self._last[1]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._sites)
