@@ -98,7 +98,7 @@ def compare_snapshots(
     gate = fvu_gate(baseline.manifest, policy, dictionaries or {})
     blocked = {**(blocked or {}), **gate}
     pager = Pager(pages, _names(columns), blocked, policy, documents.clusters) if pages else None
-    activity, found = _estimates(pairs, columns, documents.clusters, memory_bytes, pager)
+    activity, found = _estimates(pairs, columns, documents.clusters, memory_bytes, pager, policy)
     notes = list(pairs.notes)
     auroc = None
     if concepts:
@@ -146,11 +146,17 @@ def _pair(baseline: SnapshotReader, candidate: SnapshotReader, documents: Corpus
 
 
 def _estimates(
-    pairs: Pairs, columns: Columns, clusters: int, memory_bytes: int, pager: Pager | None
+    pairs: Pairs,
+    columns: Columns,
+    clusters: int,
+    memory_bytes: int,
+    pager: Pager | None,
+    policy: Policy,
 ) -> tuple[Activity, dict[Estimand, tuple[NDArray[np.intp], Estimates]]]:
     """Counts and estimates of all features, sparse ones first."""
     activities: list[Activity] = []
     parts: dict[Estimand, list[Estimates]] = {}
+    alarms: list[tuple[NDArray[np.intp], Estimates]] = []
 
     def take(sums: PairedSums, *, dense: bool) -> None:
         features = sums.both.shape[1]
@@ -166,6 +172,8 @@ def _estimates(
                 if pager is not None and asked:
                     pager.add(estimand, where, estimates, activity.active_clusters)
                 parts.setdefault(estimand, []).append(replace(estimates, influence=None))
+            if dense and (alarm := _alarm_rate(piece, where, policy, pager if asked else None)):
+                alarms.append(alarm)
 
     for _, sums in sparse_blocks(pairs, clusters, _thresholds(columns.sparse), memory_bytes):
         take(sums, dense=False)
@@ -180,7 +188,33 @@ def _estimates(
         )
         for estimand, pieces in parts.items()
     }
+    if alarms:
+        rates = [merged["rate"], *alarms] if "rate" in merged else alarms
+        merged["rate"] = (
+            np.concatenate([where for where, _ in rates]),
+            Estimates.concatenate([estimates for _, estimates in rates]),
+        )
     return Activity.concatenate(activities), merged
+
+
+def _alarm_rate(
+    sums: PairedSums, positions: NDArray[np.intp], policy: Policy, pager: Pager | None
+) -> tuple[NDArray[np.intp], Estimates] | None:
+    """How often dense features exceed their own threshold, those that do so in enough documents.
+
+    A probe whose values are what they were nearly everywhere may yet be blind at the few tokens
+    where it should fire, which mean, spread and concordance hardly show.
+    """
+    on = ((sums.both > 0) | (sums.only_a > 0) | (sums.only_b > 0)).sum(0)
+    # On everywhere is no alarm: nobody has set a threshold between its values.
+    somewhere_off = sums.both.sum(0, dtype=np.int64) < sums.tokens.sum()
+    here = np.flatnonzero((on >= policy.min_active_documents) & somewhere_off)
+    if not len(here):
+        return None
+    rate = sparse_estimates(sums.select(here), influence=pager is not None)["rate"]
+    if pager is not None:
+        pager.add("rate", positions[here], rate, on[here])
+    return positions[here], replace(rate, influence=None)
 
 
 def _invalid(columns: Columns, policy: Policy, reason: str) -> ComparisonResult:

@@ -59,8 +59,8 @@ class PairedSums:
         for f in fields(self):
             getattr(self, f.name)[clusters] += getattr(other, f.name)
 
-    def select(self, features: slice) -> "PairedSums":
-        """Views of a range of features."""
+    def select(self, features: slice | NDArray[np.intp]) -> "PairedSums":
+        """Some features: views of a range of them, copies of chosen ones."""
         return PairedSums(
             self.tokens,
             *(getattr(self, f.name)[:, features] for f in fields(self) if f.name != "tokens"),

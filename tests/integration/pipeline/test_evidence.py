@@ -194,6 +194,13 @@ def test_a_benign_checkpoint_sets_the_noise_that_others_are_judged_by(
     sources = {e["margin_source"] for row in rows.values() for e in row.estimates.values()}
     assert f"noise_floor:benign:{benign}" in sources
     assert rows["probe"].margin > 0
+    # Fresh weights are no harmless change: what they move that far cannot be judged.
+    assert rows["direction"].verdict == "untrusted"
+    assert f"Checkpoint {benign}, marked benign" in rows["direction"].reason
+    with world.database.unit_of_work() as session:
+        session.execute(
+            update(Checkpoint).where(Checkpoint.id == line["other"]).values(benign=False)
+        )
 
 
 def test_a_benign_checkpoint_that_is_gone_is_left_out_with_the_reason(

@@ -232,6 +232,30 @@ def test_a_dictionary_that_fails_its_gate_makes_only_its_features_invalid(bench:
     assert result.verdicts.by_name("latent-2").verdict == "stable"
 
 
+def test_a_probe_that_is_blind_where_it_should_fire_has_drifted(bench: Bench) -> None:
+    """Mean, spread and concordance stay within their margins; the alarm is gone all the same."""
+    rng = np.random.default_rng(2)
+    fires = rng.random(TOKENS) < 0.05
+    probes = bench.probes.copy()
+    probes[:, 1] = rng.normal(size=TOKENS) - 2.5 + 3 * fires
+    probes[:, 2] = 0.2 * rng.normal(size=TOKENS) - 3  # never above its threshold
+    blind = probes.copy()
+    blind[:, 1] -= 1.5 * fires
+    result = compare_snapshots(
+        bench.snapshot("a", probes=probes),
+        bench.snapshot("b", probes=blind),
+        bench.corpus,
+        Policy(),
+    )
+    row = result.verdicts.by_name("probe-1")
+    assert (row.verdict, row.changes) == ("drifted", ("rate",))
+    assert all(abs(e.effect) < e.margin for name, e in row.estimates.items() if name != "rate")
+    assert row.estimates["rate"].effect < -0.8
+    assert "firing rate ×" in row.reason
+    assert "rate" not in result.verdicts.by_name("probe-2").estimates
+    assert result.verdicts.by_name("probe-2").verdict == "stable"
+
+
 def test_a_dictionary_that_no_longer_describes_the_candidate_is_noted(bench: Bench) -> None:
     a, b = bench.snapshot("a", fvu=0.1), bench.snapshot("b", fvu=5.3)
     result = compare_snapshots(a, b, bench.corpus, Policy(), dictionaries={"latent-0": ["sae"]})

@@ -30,7 +30,13 @@ def test_what_plainly_drifted_pages_and_the_rest_does_not(bench: Bench) -> None:
     found = pages(bench)
     paged = [name for name, page in zip(found.names, found.paged, strict=True) if page]
     assert paged == ["latent-1", "latent-2", "probe-0"]
-    assert set(found.of("probe-0")["intervals"]) == {"shift", "scale", "identity_dense", "concept"}
+    assert set(found.of("probe-0")["intervals"]) == {
+        "rate",
+        "shift",
+        "scale",
+        "identity_dense",
+        "concept",
+    }
     assert set(found.of("latent-3")["intervals"]) == {"rate", "magnitude", "identity_sparse"}
     # A dead feature has no token where both sides fire.
     assert set(found.of("latent-1")["intervals"]) == {"rate", "identity_sparse"}
