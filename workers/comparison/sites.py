@@ -1,5 +1,6 @@
 """Raw activations of two snapshots side by side, and the feature values on the same tokens."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,21 +18,27 @@ Float32 = NDArray[np.float32]
 _CHUNK = 65536
 
 
+_KEPT_BYTES = 512 << 20
+"""Activations of one side that stay in memory beside the site that was read last."""
+
+
 class SiteActivations(Mapping[str, Float32]):
-    """The activations of each site on some tokens, read when asked for; the last one is kept."""
+    """The activations of each site on some tokens, read when asked for; the last ones are kept."""
 
     def __init__(self, sites: Mapping[str, int], read: Callable[[str], Float32]) -> None:
         self._sites = sites
         self._read = read
-        self._last: tuple[str, Float32] | None = None
+        self._kept: OrderedDict[str, Float32] = OrderedDict()
 
     def __getitem__(self, site: str) -> Float32:
         if site not in self._sites:
             raise KeyError(site)
-        if self._last is None or self._last[0] != site:
-            self._last = None
-            self._last = (site, self._read(site))
-        return self._last[1]
+        if site not in self._kept:
+            while sum(kept.nbytes for kept in self._kept.values()) > _KEPT_BYTES:
+                self._kept.popitem(last=False)
+            self._kept[site] = self._read(site)
+        self._kept.move_to_end(site)
+        return self._kept[site]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._sites)

@@ -27,7 +27,7 @@ class Recipe:
     min_characters: int = 2_000
     max_characters: int = 160_000
     probe_documents: int = 140
-    max_probe_characters: int = 9_000
+    max_probe_characters: int = 6_500
     """Many short files say more than few long ones: the file is the unit of inference."""
 
     vocabulary: int = 2048
