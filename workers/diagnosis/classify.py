@@ -12,7 +12,7 @@ from workers.diagnosis.correlation import Correlation, correlation, difference
 from workers.diagnosis.groups import site_of
 from workers.diagnosis.health import Gate, dictionary_gate
 from workers.diagnosis.question import Label
-from workers.diagnosis.recovery import RANDOMISED, Recovery
+from workers.diagnosis.recovery import RANDOMISED, Recoveries, Recovery
 from workers.diagnosis.repairs import Proposal, probe, propose
 from workers.diagnosis.search import Match
 from workers.diagnosis.trials import Trial, Trials
@@ -27,7 +27,7 @@ class Finding:
     proposal: Proposal = (None, None)
     figures: dict[str, Any] = field(default_factory=dict)
     rotated: bool = False
-    """Equivalent behind a ridge map that beats what the tokens alone tell."""
+    """Equivalent behind a ridge map that beats the tokens alone; `reason` adds to that."""
 
 
 class Classifier:
@@ -39,10 +39,11 @@ class Classifier:
         ridge: Trial,
         moved: Trial | None,
         matches: Mapping[str, tuple[Match, Match]],
+        recoveries: Recoveries,
     ) -> None:
         """Keep the trials that were made before."""
         self._trials, self._ridge, self._moved = trials, ridge, moved
-        self._matches = matches
+        self._matches, self._recoveries = matches, recoveries
         self._gates: dict[str, Gate] = {}
 
     def classify(self, name: str, recovery: Recovery) -> Finding:
@@ -50,11 +51,15 @@ class Classifier:
         at = recovery.group.names.index(name)
         r, null = recovery.candidate_r, recovery.null
         feature = self._trials.question.features[name]
-        if self._ridge.equivalent(name):
+        if self._ridge.restores(name, self._trials.question.thresholds.carried):
             beats = self._beats(self._ridge, name, recovery)
             if beats:
                 return Finding("rotated", "", rotated=True)
-            if beats is None:
+            if beats is False:
+                found = self._by_its_site(name, recovery)
+                if found is not None:
+                    return found
+            else:
                 return Finding(
                     "unexplained",
                     "It is equivalent behind a linear (ridge) map of its site, but without "
@@ -71,6 +76,19 @@ class Classifier:
             return self._carried(feature, recovery, at)
         match = self._match(name, recovery, self._trials.question.thresholds.carried)
         return match or self._not_carried(name, recovery, at, beats)
+
+    def _by_its_site(self, name: str, recovery: Recovery) -> Finding | None:
+        """Equivalent behind a map that is itself more than a reading of tokens."""
+        site = self._site(self._trials.question.features[name])
+        whole = self._recoveries.site_map(site, recovery.group.step)
+        null = whole.null
+        if null is None or not self._surely_beyond(null.beyond, null.r, 0, recovery):
+            return None
+        at = recovery.group.names.index(name)
+        told = wording.of_the_site(
+            recovery, at, wording.interval(whole.r, 0), wording.interval(null.r, 0)
+        )
+        return Finding("rotated", told, figures={"site_map": whole.figure()}, rotated=True)
 
     def _carried(self, feature: Feature, recovery: Recovery, at: int) -> Finding:
         told = wording.interval(recovery.candidate_r, at)

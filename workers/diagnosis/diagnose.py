@@ -145,7 +145,7 @@ class _Ladder:
             large = any(self._is_scale(found) for found in factors.values())
             if not large:
                 self.like.pop(name, None)
-            elif trial.equivalent(name):
+            elif self._restores(trial, name):
                 held_out = wording.evidence(trial, name)
                 site = max(factors, key=lambda s: abs(np.log(max(factors[s][2], 1e-300))))
                 self._settle(
@@ -170,7 +170,7 @@ class _Ladder:
         for name in large:
             factor = float(factors[name][2])
             self.figures[name]["own_scale"] = factor
-            if trial.equivalent(name):
+            if self._restores(trial, name):
                 evidence = {"own_scale": factor, "held_out": trial.figure(name)}
                 self._settle(
                     name,
@@ -196,7 +196,7 @@ class _Ladder:
         self.moved = trial = self.trials.replaced(chosen, (new, new))
         self._note(trial, "moved", chosen, None)
         for name in chosen:
-            if trial.equivalent(name):
+            if self._restores(trial, name):
                 feature = self._feature(name)
                 what = "latent" if isinstance(feature, SaeLatent) else "neuron"
                 reason = wording.moved(
@@ -214,12 +214,15 @@ class _Ladder:
         self.turned = trial = self.trials.mapped(names, "procrustes")
         self._note(trial, "rotated", names, "rotated")
         for name in names:
-            if trial.equivalent(name):
+            if self._restores(trial, name):
                 self._settle_rotated(name, "procrustes", trial)
 
-    def _settle_rotated(self, name: str, kind: str, trial: Trial) -> None:
+    def _restores(self, trial: Trial, name: str) -> bool:
+        return trial.restores(name, self.question.thresholds.carried)
+
+    def _settle_rotated(self, name: str, kind: str, trial: Trial, more: str = "") -> None:
         sites = " and ".join(self._sites(name))
-        reason = wording.rotated(sites, kind, wording.evidence(trial, name))
+        reason = f"{wording.rotated(sites, kind, wording.evidence(trial, name))} {more}".strip()
         self._settle(name, "rotated", reason, self._mapped_repair(name, kind, trial))
 
     def _few(self, as_is: Trial) -> None:
@@ -234,15 +237,16 @@ class _Ladder:
             return
         ridge = self.trials.mapped(bases, "ridge")
         self._note(ridge, "mapped", bases, None)
-        classifier = Classifier(self.trials, ridge, self.moved, self.matches)
         mapped = [ridge] if self.turned is None else [ridge, self.turned]
-        for recovery in Recoveries(self.trials, mapped).run(bases):
+        recoveries = Recoveries(self.trials, mapped)
+        classifier = Classifier(self.trials, ridge, self.moved, self.matches, recoveries)
+        for recovery in recoveries.run(bases):
             for name in recovery.group.names:
                 self.figures[name]["refitted"] = recovery.figure(name)
                 found = classifier.classify(name, recovery)
                 self.figures[name].update(found.figures)
                 if found.rotated:
-                    self._settle_rotated(name, "ridge", ridge)
+                    self._settle_rotated(name, "ridge", ridge, found.reason)
                 else:
                     self._settle(name, found.label, found.reason, found.proposal)
 
@@ -258,7 +262,7 @@ class _Ladder:
                 for part in parts
             }
             self.figures[name]["components"] = labels
-            if trial.equivalent(name) and not set(labels.values()) & {"lost", "unexplained"}:
+            if self._restores(trial, name) and not set(labels.values()) & {"lost", "unexplained"}:
                 self._settle_rotated(name, "ridge", trial)
             elif set(labels.values()) == {"lost"}:
                 self._settle(name, "lost", f"All its {len(parts)} components are lost.")

@@ -1,7 +1,7 @@
 """Is the feature's information still at the site: refitted linear read-outs, held out."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +23,8 @@ Float32 = NDArray[np.float32]
 
 RANDOMISED = "randomised_model"
 TOKENS = "token_lookup"
+MIXTURES = 32
+"""Random mixtures of a site's coordinates by which its map is judged."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,21 @@ class Null:
     """Its held-out correlation with the baseline's values."""
     beyond: Correlation
     """By how much the candidate's exceeds it."""
+
+
+def better_null(mine: PairedSums, nulls: Mapping[str, PairedSums], alpha: float) -> Null | None:
+    """Of each feature the null with the larger correlation; None without any.
+
+    Args:
+        mine: what is to beat it.
+    """
+    if not nulls:
+        return None
+    names = tuple(nulls)
+    found = [correlation(sums, alpha) for sums in nulls.values()]
+    beyond = [difference(mine, sums, alpha) for sums in nulls.values()]
+    choice = np.stack([np.nan_to_num(r.point, nan=-1.0) for r in found]).argmax(0)
+    return Null(tuple(names[i] for i in choice), _chosen(found, choice), _chosen(beyond, choice))
 
 
 @dataclass(frozen=True)
@@ -71,16 +88,7 @@ class Recovery:
     @cached_property
     def null(self) -> Null | None:
         """Of each feature, the better of the nulls; None without any."""
-        if not self.nulls:
-            return None
-        names = tuple(self.nulls)
-        found = [correlation(sums, self.alpha) for sums in self.nulls.values()]
-        beyond = [difference(self.best, sums, self.alpha) for sums in self.nulls.values()]
-        points = np.stack([np.nan_to_num(r.point, nan=-1.0) for r in found])
-        choice = points.argmax(0)
-        return Null(
-            tuple(names[i] for i in choice), _chosen(found, choice), _chosen(beyond, choice)
-        )
+        return better_null(self.best, self.nulls, self.alpha)
 
     def figure(self, name: str) -> dict[str, Any]:
         """One feature's figures as plain JSON values."""
@@ -96,6 +104,25 @@ class Recovery:
             TOKENS: figures.get(TOKENS),
             "beside": None if null is None else null.names[at],
             "difference": None if null is None else null.beyond.figure(at),
+        }
+
+
+@dataclass(frozen=True)
+class SiteMap:
+    """The ridge map of a site, judged by all of what it maps."""
+
+    r: Correlation
+    """Held-out correlation of mapped mixtures of coordinates with the baseline's."""
+    null: Null | None
+
+    def figure(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        null = self.null
+        return {
+            "candidate": self.r.figure(0),
+            "beside": None if null is None else null.names[0],
+            "null": None if null is None else null.r.figure(0),
+            "difference": None if null is None else null.beyond.figure(0),
         }
 
 
@@ -123,6 +150,7 @@ class Recoveries:
         """
         self._trials, self._mapped = trials, mapped
         self._random_moments: tuple[tuple[str, int], Moments] | None = None
+        self._site_maps: dict[tuple[str, int], SiteMap] = {}
         question = trials.question
         self._aligned: tuple[NDArray[np.intp], NDArray[np.intp]] | None = None
         if question.randomised is not None:
@@ -164,28 +192,67 @@ class Recoveries:
         thresholds = np.array(
             [np.quantile(predicted[:, i], 1 - share) for i, share in enumerate(firing)], np.float64
         )
-        nulls = {RANDOMISED: self._random(site, group, heads, rows)}
-        if trials.codes is not None:
-            nulls[TOKENS] = _looked_up(rows, trials.codes[every])
-        known = {name: sums for name, sums in nulls.items() if sums is not None}
+        nulls = self._nulls(site, group.step, rows, heads if group.sparse else None)
         alpha = trials.question.policy.alpha
-        return Recovery(group, direct, best, known, W, c, firing, thresholds, alpha)
+        return Recovery(group, direct, best, nulls, W, c, firing, thresholds, alpha)
 
-    def _random(self, site: str, group: Group, heads: SiteHeads, mine: _Rows) -> PairedSums | None:
-        """The same refits from the randomised model: linear, and frozen behind a map."""
+    def site_map(self, site: str, step: int) -> SiteMap:
+        """Does the ridge map of a whole site carry more of the baseline than the tokens do?
+
+        A feature that follows from the token alone cannot show that the map is more than a reading
+        of tokens; random mixtures of the standardised coordinates, taken together, can.
+        """
+        if (site, step) not in self._site_maps:
+            trials = self._trials
+            sides = trials.sides((site,))
+            every = slice(None, None, step)
+            a, x, fold = sides.a[site][every], sides.b[site][every], trials.fold[every]
+            some = a[:: max(len(a) // 65536, 1)]
+            spread = np.maximum(some.std(0, dtype=np.float64), np.finfo(np.float32).tiny)
+            rng = np.random.default_rng(trials.question.seed)
+            mixtures = rng.normal(size=(a.shape[1], MIXTURES)) / spread[:, None]
+            mixtures /= np.maximum((some @ mixtures).std(0), np.finfo(float).tiny)
+            shift = -some.mean(0, dtype=np.float64) @ mixtures
+            y = _in_blocks(Reader.linear(mixtures, shift), a)
+            rows = _Rows(x, a, y, fold, sides.cluster[every], sides.clusters)
+            maps = [trials.maps(site).get("ridge", half) for half in (0, 1)]
+            fits = [Reader.linear(m.M @ mixtures, m.t @ mixtures + shift) for m in maps]
+            nulls = self._nulls(site, step, rows, None)
+            mine = _pooled(_judge(rows, fits))
+            pooled = {name: _pooled(sums) for name, sums in nulls.items()}
+            alpha = trials.question.policy.alpha
+            null = better_null(mine, pooled, alpha)
+            self._site_maps[site, step] = SiteMap(correlation(mine, alpha), null)
+        return self._site_maps[site, step]
+
+    def _nulls(
+        self, site: str, step: int, rows: _Rows, heads: SiteHeads | None
+    ) -> dict[str, PairedSums]:
+        found = {}
+        random = self._random(site, step, heads, rows)
+        if random is not None:
+            found[RANDOMISED] = random
+        if self._trials.codes is not None:
+            found[TOKENS] = _looked_up(rows, self._trials.codes[::step])
+        return found
+
+    def _random(
+        self, site: str, step: int, heads: SiteHeads | None, mine: _Rows
+    ) -> PairedSums | None:
+        """The same refits from the randomised model: linear, and frozen heads behind a map."""
         randomised = self._trials.question.randomised
         if randomised is None or self._aligned is None or site not in randomised.a:
             return None
-        rows = _aligned(mine, randomised.a[site], *self._aligned, group.step)
+        rows = _aligned(mine, randomised.a[site], *self._aligned, step)
         fitted = fitted_rows(rows.fold, rows.x.shape[1])
-        key = (site, group.step)
+        key = (site, step)
         if self._random_moments is not None and self._random_moments[0] == key:
             moments = self._random_moments[1].with_targets(rows.x, rows.y, fitted)
         else:
             moments = Moments.of(rows.x, rows.y, fitted)
             self._random_moments = (key, moments)
         found = [_judge(rows, _linear(moments))]
-        if not group.sparse:
+        if heads is None:
             # A linear feature behind a ridge map is the ridge read-out itself.
             return found[0]
         if heads.competing:
@@ -246,6 +313,12 @@ def _paired(rows: _Rows, read: Callable[[slice, int], Float32]) -> PairedSums:
         lambda at, fit: read(here(at), fit),
         np.zeros(rows.y.shape[1]),
     )
+
+
+def _pooled(sums: PairedSums) -> PairedSums:
+    """Centred features of equal variance as if they were one, over the same tokens."""
+    names = [f.name for f in fields(PairedSums) if f.name != "tokens"]
+    return PairedSums(sums.tokens, *(getattr(sums, n).sum(1, keepdims=True) for n in names))
 
 
 def _chosen(found: Sequence[Correlation], choice: NDArray[np.intp]) -> Correlation:

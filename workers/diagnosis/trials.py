@@ -95,6 +95,19 @@ class Trial:
         """Whether every estimand is shown to lie within its margin."""
         return name in self.names() and self.verdict(name).verdict == "stable"
 
+    def restores(self, name: str, least: float) -> bool:
+        """Whether it is equivalent, and not only because it is nearly constant.
+
+        Two values that hardly vary about a large mean are close to each other whatever they say.
+
+        Args:
+            least: must lie below the whole interval of the held-out correlation.
+        """
+        if not self.equivalent(name):
+            return False
+        r, at = self.correlation(name)
+        return bool(r.lower[at] >= least)
+
     def consistent(self, name: str) -> bool:
         """Whether it cannot be shown, but every estimate lies within half of its margin."""
         if name not in self.names():

@@ -71,6 +71,15 @@ def beside(recovery: Recovery, at: int) -> str | None:
     return f"the {interval(null.r, at)} of {way}"
 
 
+def of_the_site(recovery: Recovery, at: int, r: str, null: str) -> str:
+    """Why a feature that the tokens tell as well counts as rotated."""
+    return (
+        f"It is no evidence that the map is more than a reading of tokens, beside "
+        f"{beside(recovery, at)}; the site as a whole is: mixtures of its mapped coordinates "
+        f"correlate {r} with the baseline's, {null} without a trained model."
+    )
+
+
 def carried(by: str, r: str, null: str | None) -> str:
     """Another read-out carries it."""
     return (

@@ -7,6 +7,7 @@ from sklearn.linear_model import Ridge
 
 from tests.unit.diagnosis.planted import WIDTH, activations, rotation
 from workers.diagnosis.correlation import best_of, correlation, difference
+from workers.diagnosis.lookup import TokenLookup
 from workers.diagnosis.maps import PENALTIES, SiteMaps, ridge
 from workers.diagnosis.moments import FOLDS, Moments, assign_folds
 from workers.diagnosis.search import best_matches
@@ -109,3 +110,30 @@ def test_a_match_stands_out_of_the_searchs_own_noise() -> None:
     assert found["there"].correlation == pytest.approx(1, abs=1e-4)
     assert found["there"].correlation > 5 * found["there"].noise
     assert found["nowhere"].correlation < 1.5 * found["nowhere"].noise
+
+
+def test_a_token_lookup_is_the_mean_by_token_of_the_other_half() -> None:
+    rng = np.random.default_rng(4)
+    codes = rng.integers(0, 20, 40_000)
+    half = (np.arange(40_000) % 2).astype(np.int8)
+    y = (rng.normal(size=20)[codes] + 0.1 * rng.normal(size=40_000)).astype(np.float32)[:, None]
+    lookup = TokenLookup(codes, y, half)
+    here = half == 0
+    mean = np.bincount(codes[here], y[here, 0]) / np.bincount(codes[here])
+    np.testing.assert_allclose(lookup(slice(0, 1000), 0)[:, 0], mean[codes[:1000]], atol=1e-3)
+
+
+def test_rare_tokens_are_shrunk_by_what_varies_within_and_between() -> None:
+    rng = np.random.default_rng(5)
+    # Two occurrences each, variance 1 between tokens and 1 within: two thirds of the way.
+    codes = np.concatenate([np.repeat(np.arange(2000), 2), [2000]])
+    y = (rng.normal(size=2001)[codes] + rng.normal(size=4001)).astype(np.float32)[:, None]
+    half = np.zeros(4001, np.int8)
+    half[-1] = 1
+    values = TokenLookup(codes, y, half)(slice(None), 0)[:, 0]
+    own = np.bincount(codes[:4000], y[:4000, 0]) / 2
+    slope = np.polyfit(own, values[:4000:2], 1)[0]
+    assert slope == pytest.approx(2 / 3, abs=0.03)
+    assert values[-1] == pytest.approx(y[:4000].mean(), abs=1e-5)
+    noise = rng.normal(size=(4001, 1)).astype(np.float32)
+    assert TokenLookup(codes, noise, half)(slice(None), 0).std() < 0.15
