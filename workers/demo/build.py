@@ -170,7 +170,8 @@ class _Builder:
     def _choose(self) -> Choice:
         recipe = self.recipe
         # Short files, so that many files speak.
-        documents = [d for d in self._training() if len(d.text) <= recipe.max_probe_characters]
+        longest = recipe.max_selection_characters
+        documents = [d for d in self._training() if len(d.text) <= longest]
         data = sample(
             documents[: recipe.selection_documents], model.load_tokenizer(self.base), recipe
         )

@@ -57,6 +57,7 @@ class Recipe:
     stripped_peak: float = 1.0
     rescale_factor: float = 1.5
 
+    max_selection_characters: int = 9_000
     selection_documents: int = 60
     """Training-side documents on which latents are chosen and probes fitted."""
 
