@@ -62,8 +62,9 @@ def concept_evidence(
     baseline[labelled] = [r.baseline for r in found]
     candidate[labelled] = [r.candidate for r in found]
     delta = np.array([r.candidate - r.baseline for r in found])
-    none = np.zeros(len(found))
     influence = np.array([r.influence for r in found]).reshape(len(found), corpus.clusters).T
+    independent = np.array([r.independent for r in found]).reshape(influence.T.shape).T
+    unit = independent.sum(0)
     return ConceptEvidence(
         ConceptAuroc(baseline, candidate),
         np.array(labelled, np.intp),
@@ -71,11 +72,11 @@ def concept_evidence(
             effect=delta,
             point=delta,
             variance=np.array([r.variance for r in found]),
-            unit=np.ones(len(found)),
-            extra=none,
+            unit=np.where(unit > 0, unit, 1.0),
+            extra=np.array([r.owed for r in found]),
             df=np.array([r.df for r in found]),
             identical=np.array([r.identical for r in found], bool),
-            tails=variance_of_variance(influence, (influence != 0).astype(np.float64)),
+            tails=variance_of_variance(influence, independent),
             influence=influence,
         ),
         tuple(notes),
