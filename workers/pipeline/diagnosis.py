@@ -17,6 +17,7 @@ from workers.diagnosis import Diagnosis, DiagnosisQuestion, DictionaryHealth, di
 from workers.pipeline.case import Case, numeric_policy
 from workers.pipeline.context import Context
 from workers.pipeline.controls import ControlEvidence
+from workers.pipeline.corpus import token_ids
 from workers.pipeline.lease import Lease
 from workers.snapshots import SnapshotReader
 
@@ -61,6 +62,8 @@ def diagnose_drifted(
     randomised = None
     if "random_all" in case.readers:
         randomised = single_sample(case.readers["random_all"], labels)
+    snapshot = case.snapshots["baseline"]
+    tokens = token_ids(context, snapshot.plan["tokens_key"], snapshot.inputs["batch_tokens"])
     asked = drifted[:MAX_DIAGNOSED]
     target = case.question.target
     features = _definitions(case, asked)
@@ -72,6 +75,7 @@ def diagnose_drifted(
                 sample=sample,
                 dictionaries={d.name: context.dictionaries.find(d) for d in target.dictionaries},
                 randomised=randomised,
+                token_keys=tokens[sample.rows],
                 policy=numeric_policy(case.question.policy, controls.floor),
                 health_baseline=_health(case.readers["baseline"]),
                 health_candidate=_health(case.readers["candidate"]),
