@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from scipy.stats import mannwhitneyu
+from scipy.stats import mannwhitneyu, norm
 
-from workers.drift.auroc import Labels, Scores, paired_auroc
+from workers.drift.auroc import Labels, Scores, owed_variance, paired_auroc
 
 
 def draw(seed: int, tokens: int = 120, clusters: int = 8) -> tuple[np.ndarray, ...]:
@@ -117,3 +117,65 @@ def test_labels_that_cannot_tell_give_nan_or_infinite_variance() -> None:
     assert np.isnan(none.baseline)
     one = paired_auroc(Scores(a), Scores(b), Labels(positive & (cluster == 0), cluster, 8))
     assert np.isinf(one.variance)
+
+
+def test_a_cluster_of_one_token_has_the_variance_of_independent_tokens() -> None:
+    a, b, positive, _ = draw(6)
+    labels = Labels(positive, np.arange(len(a)), len(a))
+    for found in (
+        paired_auroc(Scores(a), Scores(b), labels),
+        paired_auroc(as_sparse(a), as_sparse(b), labels),
+        paired_auroc(Scores(a), as_sparse(b), labels),
+    ):
+        assert found.independent == pytest.approx(found.influence**2)
+
+
+def test_variance_of_independent_tokens_is_summed_within_clusters() -> None:
+    a, b, positive, cluster = draw(7)
+    single = paired_auroc(Scores(a), Scores(b), Labels(positive, np.arange(len(a)), len(a)))
+    found = paired_auroc(as_sparse(a), as_sparse(b), Labels(positive, cluster, 8))
+    assert found.independent == pytest.approx(np.bincount(cluster, single.independent, 8))
+
+
+@pytest.mark.parametrize("losses", [0, 1, 5, 200])
+def test_an_interval_on_equal_jumps_reaches_the_score_limit_of_a_poisson_mean(losses: int) -> None:
+    jump, z = 0.02, norm.ppf(0.95)
+    influence = np.r_[np.full(losses, -jump), np.zeros(40)]
+    variance = (influence**2).sum() + owed_variance(influence, jump)
+    limit = losses + z * np.sqrt(variance) / jump
+    # The score test of a Poisson mean at its limit: (count − mean)² = z²·mean.
+    assert (losses - limit) ** 2 == pytest.approx(z**2 * limit)
+
+
+def test_what_is_owed_vanishes_beside_many_changes_and_without_a_direction() -> None:
+    jump = 0.01
+    shares = [
+        owed_variance(np.full(count, jump), jump) / (count * jump**2) for count in (10, 100, 10000)
+    ]
+    assert shares[0] > shares[1] > shares[2]
+    assert shares[2] < 0.02
+    both_ways = np.r_[np.full(50, jump), np.full(50, -jump)]
+    assert owed_variance(both_ways, jump) < 0.1 * owed_variance(np.abs(both_ways), jump)
+
+
+def test_a_latent_owes_for_the_positive_it_may_lose_and_a_dense_score_nothing() -> None:
+    rng = np.random.default_rng(0)
+    positive = np.arange(400) < 20
+    a = np.where(positive | (rng.random(400) < 0.02), 1 + rng.random(400), 0)
+    b = a * (1 + 1e-4 * rng.random(400))
+    labels = Labels(positive, np.arange(400) % 10, 10)
+    latent = paired_auroc(as_sparse(a), as_sparse(b), labels)
+    # Half a rank for one positive of 20, by about what the false alarms leave.
+    assert latent.owed == pytest.approx(norm.ppf(0.95) ** 2 * (0.5 / 20) ** 2, rel=0.1)
+    assert paired_auroc(Scores(a), Scores(b), labels).owed == 0
+
+
+def test_ranks_that_stay_do_not_make_two_sides_identical() -> None:
+    a, _, positive, cluster = draw(8)
+    labels = Labels(positive, cluster, 8)
+    for scores in (Scores, as_sparse):
+        found = paired_auroc(scores(a), scores(2 * a), labels)
+        assert found.candidate == found.baseline
+        assert not found.identical
+    backwards = np.flatnonzero(a)[::-1]
+    assert paired_auroc(as_sparse(a), Scores(a[backwards], backwards), labels).identical
