@@ -1,7 +1,9 @@
 """Streaming drifted features over the paired activations into sums per cluster."""
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,8 @@ Int64 = NDArray[np.int64]
 Rows = NDArray[np.intp]
 
 BLOCK = 8192
+RUNS = 64
+"""Of more changes of half within a block, both fits read everything: products are too small."""
 FEATURES = 128
 """Features whose sums are held at once."""
 COMPETING_PRODUCTS = 1e12
@@ -174,15 +178,32 @@ def value_sums(
         same: the two fits are one.
     """
     total = PairedSums.zeros(sides.clusters, len(thresholds))
-    for first in range(0, len(sides.cluster), BLOCK * step):
-        rows = np.arange(first, min(first + BLOCK * step, len(sides.cluster)), step)
-        y = b(rows, 0)
-        if not same:
-            # A row of the first half is read by what the second half fitted.
-            y = np.where(sides.half[rows][:, None] == 0, b(rows, 1), y)
+
+    def summed(rows: Rows, x: Float32, y: Float32) -> tuple[Int64, PairedSums]:
         present, local = np.unique(sides.cluster[rows], return_inverse=True)
-        total.add_rows(present, dense_sums(a(rows), y, local, len(present), thresholds))
+        return present, dense_sums(x, y, local, len(present), thresholds)
+
+    # Sums of one block are made beside the products of the next: numpy sums on one core.
+    with ThreadPoolExecutor(1) as beside:
+        waiting: Future[tuple[Int64, PairedSums]] | None = None
+        for first in range(0, len(sides.cluster), BLOCK * step):
+            rows = np.arange(first, min(first + BLOCK * step, len(sides.cluster)), step)
+            x, y = a(rows), b(rows, 0) if same else _crossed(sides.half[rows], rows, b)
+            if waiting is not None:
+                total.add_rows(*waiting.result())
+            waiting = beside.submit(summed, rows, x, y)
+        if waiting is not None:
+            total.add_rows(*waiting.result())
     return total
+
+
+def _crossed(half: NDArray[np.int8], rows: Rows, b: Callable[[Rows, int], Float32]) -> Float32:
+    """Each row read by what the other half fitted."""
+    bounds = [0, *(np.flatnonzero(np.diff(half)) + 1).tolist(), len(rows)]
+    if len(bounds) > RUNS:
+        return np.where(half[:, None] == 0, b(rows, 1), b(rows, 0))
+    parts = [b(rows[first:end], 1 - int(half[first])) for first, end in pairwise(bounds)]
+    return np.concatenate(parts)
 
 
 def combine(

@@ -15,6 +15,9 @@ Float32 = NDArray[np.float32]
 PENALTIES = 10.0 ** np.arange(-8, 1)
 """Ridge penalties tried, in units of the mean eigenvalue of the covariance."""
 
+_LEAST = 1e-100
+"""A mean eigenvalue of a site that is constant, whose inverse can still be squared."""
+
 
 @dataclass(frozen=True)
 class AffineMap:
@@ -118,15 +121,19 @@ def _penalty(moments: Moments, half: int, shared: bool) -> Array:
     one, other = ([fold] for fold in folds_of(half))
     first, second = moments.centred(one), moments.centred(other)
     values, vectors = moments.spectrum(one)
-    mean = max(values.mean(), np.finfo(float).tiny)
+    mean = max(values.mean(), _LEAST)
     rotated = vectors.T @ first.xy
     # Σ(y − ŷ)² up to Σy², in the eigenbasis: one product for all penalties.
     xx, xy = moments.seen_from(other, one), vectors.T @ second.xy
     errors = []
+    if shared:
+        # The sum over all targets: tr(wᵀ·xx·w), with w a rescaling of `rotated`'s rows.
+        square, cross = xx * (rotated @ rotated.T), (rotated * xy).sum(1)
+        for penalty in PENALTIES:
+            d = 1 / (values + penalty * mean)
+            errors.append(d @ square @ d - 2 * d @ cross)
+        return np.full(rotated.shape[1], PENALTIES[int(np.argmin(errors))])
     for penalty in PENALTIES:
         w = rotated / (values[:, None] + penalty * mean)
         errors.append((w * (xx @ w)).sum(0) - 2 * (w * xy).sum(0))
-    table = np.stack(errors)
-    if shared:
-        table = np.repeat(table.sum(1, keepdims=True), table.shape[1], axis=1)
-    return PENALTIES[table.argmin(0)]
+    return PENALTIES[np.stack(errors).argmin(0)]

@@ -14,7 +14,7 @@ Float32 = NDArray[np.float32]
 BLOCK = 16384
 """Tokens multiplied at once, in float32; blocks are added in float64."""
 FOLDS = 4
-FIT_TOKENS = 400
+FIT_TOKENS = 300
 """Tokens for each coordinate that maps and read-outs are fitted on; all are judged. The error that
 width² coefficients add falls with tokens per coordinate, and is below 1% of the residual here."""
 

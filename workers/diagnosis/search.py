@@ -16,11 +16,11 @@ from workers.features.encoders import make_encoder
 Array = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 
-PRODUCTS = 1e11
+PRODUCTS = 5e10
 """Multiplications allowed on each half to compute all latents of a dictionary."""
 LOOKED_AT = 131072
 """Tokens of a half whose baseline values are looked at for where features are active."""
-ACTIVE = 256
+ACTIVE = 128
 """Tokens added for each feature where it is active: else a rare one would not be seen."""
 SHIFTS = 8
 _COLUMNS = 64
