@@ -1,8 +1,9 @@
 """50 drifted features diagnosed on 1 M tokens of width 768.
 
 `python -m benchmarks.diagnosis`. The candidate is turned and noisy, so that no scale, index or map
-makes a feature equivalent: every feature goes through every step, refits included, and a dictionary
-of 16,384 latents is searched and gated. Activations are mapped from files, as a worker has them.
+makes a feature equivalent: every feature goes through every step, refits and a lookup of 50,000
+kinds of tokens included, and a dictionary of 16,384 latents is searched and gated. Activations are
+mapped from files, as a worker has them.
 """
 
 import argparse
@@ -138,6 +139,7 @@ def _diagnose(folder: Path, size: argparse.Namespace) -> dict[str, object]:
             sample(a, b),
             {"sae": sae},
             sample(random, None),
+            token_keys=rng.integers(0, 50_000, size.tokens),
             folder=folder / "repairs",
         )
     )
@@ -151,7 +153,8 @@ def _diagnose(folder: Path, size: argparse.Namespace) -> dict[str, object]:
 
 
 def _mapped(folder: Path, name: str) -> NDArray[np.float32]:
-    return np.load(folder / f"{name}.npy", mmap_mode="r")
+    mapped: NDArray[np.float32] = np.load(folder / f"{name}.npy", mmap_mode="r")
+    return mapped
 
 
 if __name__ == "__main__":

@@ -25,14 +25,15 @@ def diagnose(question: DiagnosisQuestion) -> dict[str, Diagnosis]:
     another latent or neuron that is equivalent; `rotated` (orthogonal Procrustes, then a ridge
     map); `relocated` to another read-out, `dictionary_stale`, or `lost`; else `unexplained`. Every
     document is judged by what was fitted on the other half of the documents (or groups of them).
-    A ridge fit counts only where it beats the same fit on the randomised model: much can be read
-    from the tokens alone.
+    A ridge fit counts only where it beats the same fit on the randomised model and a lookup of the
+    token: much can be read from the tokens alone.
 
     Returns:
         A diagnosis of each drifted feature, in the order asked.
 
     Raises:
         EvaluationError: a drifted feature is not in the set, or its dictionary is missing.
+        ValueError: there is not one token key for each token of the sample.
     """
     _check(question)
     return _Ladder(question).run()

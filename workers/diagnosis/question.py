@@ -53,8 +53,9 @@ class DiagnosisQuestion:
     Memory: one site's activations of all sides at a time, 12 bytes × tokens × width with a
     randomised model (9.2 GB for 1 M tokens of width 768; pages that the system can drop where they
     are mapped from a file); per site up to 25 matrices of width² float64; at most 512 MiB of
-    baseline values; blocks of 16,384 tokens; and for every cluster and feature 68 bytes a step. A
-    composite over several sites holds all of these at once.
+    baseline values; blocks of 16,384 tokens; 8 bytes for each distinct token and feature; and for
+    every cluster and feature 68 bytes a step. A composite over several sites holds all of these at
+    once.
     """
 
     features: Mapping[str, Feature]

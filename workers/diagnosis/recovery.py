@@ -207,7 +207,7 @@ class Recoveries:
             sides = trials.sides((site,))
             every = slice(None, None, step)
             a, x, fold = sides.a[site][every], sides.b[site][every], trials.fold[every]
-            some = a[:: max(len(a) // 65536, 1)]
+            some = a[:: max(len(a) // 8192, 1)]
             spread = np.maximum(some.std(0, dtype=np.float64), np.finfo(np.float32).tiny)
             rng = np.random.default_rng(trials.question.seed)
             mixtures = rng.normal(size=(a.shape[1], MIXTURES)) / spread[:, None]
