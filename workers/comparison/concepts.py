@@ -65,16 +65,21 @@ def concept_evidence(
     influence = np.array([r.influence for r in found]).reshape(len(found), corpus.clusters).T
     independent = np.array([r.independent for r in found]).reshape(influence.T.shape).T
     unit = independent.sum(0)
+    df = np.array([r.df for r in found])
+    # Components centred at the estimate vary less than around the truth: by 1 − 1/K, K the
+    # effective number of documents, where a document's variance is proportional to its size.
+    # Obuchowski's factor corrects for documents of equal size only.
+    variance = np.array([r.variance for r in found]) * (1 + 1 / np.maximum(df, 0.1))
     return ConceptEvidence(
         ConceptAuroc(baseline, candidate),
         np.array(labelled, np.intp),
         Estimates(
             effect=delta,
             point=delta,
-            variance=np.array([r.variance for r in found]),
+            variance=variance,
             unit=np.where(unit > 0, unit, 1.0),
             extra=np.array([r.owed for r in found]),
-            df=np.array([r.df for r in found]),
+            df=df,
             identical=np.array([r.identical for r in found], bool),
             tails=variance_of_variance(influence, independent),
             influence=influence,
