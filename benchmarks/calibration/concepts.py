@@ -123,7 +123,9 @@ def latent(
     """A latent that fires on part of the concept's tokens and rarely elsewhere.
 
     Values are alike wherever it fires, so that AUROC = ½ + (recall − false alarms)/2. A document's
-    recall lies half above or half below the mean, the same way on both sides.
+    recall lies half above or half below the mean, the same way on both sides. The second side's
+    values differ a little everywhere, as after any update: what is equal bit for bit has no error
+    by definition, and says nothing of intervals.
 
     Args:
         truth: the true difference; drawn where not given.
@@ -133,10 +135,12 @@ def latent(
     recall = (first, first + (rng.uniform(-0.1, 0.1) if truth is None else 2 * truth))
     uniform, value = rng.random(len(document)), rng.exponential(size=len(document)) + 0.01
     high = rng.random(labelled.documents) < 0.5
+    update = np.exp(0.1 * rng.standard_normal(len(document)))
     sides = []
-    for mean in recall:
+    for side, mean in enumerate(recall):
         spread = 0.5 * min(mean, 1 - mean)
         chance = np.where(high, mean + spread, mean - spread)[document]
         fires = uniform < np.where(positive, chance, false_alarm)
-        sides.append(np.where(fires, value, 0).astype(np.float32))
+        here = value * update if side else value
+        sides.append(np.where(fires, here, 0).astype(np.float32))
     return sides[0], sides[1], (recall[1] - recall[0]) / 2
