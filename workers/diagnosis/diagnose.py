@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from app.registry.definitions import Composite, Feature, Neuron, SaeLatent
 from workers.diagnosis import wording
@@ -36,7 +37,10 @@ def diagnose(question: DiagnosisQuestion) -> dict[str, Diagnosis]:
         ValueError: there is not one token key for each token of the sample.
     """
     _check(question)
-    return _Ladder(question).run()
+    # Spectra of a site's width are no faster on two cores, and on a busy machine OpenBLAS's threads
+    # wait for each other ten times as long; the large products are torch's.
+    with threadpool_limits(1, "blas"):
+        return _Ladder(question).run()
 
 
 def _check(question: DiagnosisQuestion) -> None:

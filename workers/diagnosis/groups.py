@@ -20,7 +20,7 @@ Int64 = NDArray[np.int64]
 Rows = NDArray[np.intp]
 
 BLOCK = 8192
-RUNS = 64
+RUNS = 16
 """Of more changes of half within a block, both fits read everything: products are too small."""
 FEATURES = 128
 """Features whose sums are held at once."""
