@@ -7,6 +7,7 @@ from sklearn.linear_model import Ridge
 
 from tests.unit.diagnosis.planted import WIDTH, activations, rotation
 from workers.diagnosis.correlation import best_of, correlation, difference
+from workers.diagnosis.groups import Sides, value_sums
 from workers.diagnosis.lookup import TokenLookup
 from workers.diagnosis.maps import PENALTIES, SiteMaps, ridge
 from workers.diagnosis.moments import FOLDS, Moments, assign_folds
@@ -137,3 +138,18 @@ def test_rare_tokens_are_shrunk_by_what_varies_within_and_between() -> None:
     assert values[-1] == pytest.approx(y[:4000].mean(), abs=1e-5)
     noise = rng.normal(size=(4001, 1)).astype(np.float32)
     assert TokenLookup(codes, noise, half)(slice(None), 0).std() < 0.15
+
+
+@pytest.mark.parametrize("length", [50, 2000])
+def test_each_row_is_read_by_the_other_halfs_fit(length: int) -> None:
+    n = 20_000
+    cluster = np.arange(n) // length
+    half = (np.random.default_rng(6).random(n // length) < 0.5).astype(np.int8)[cluster]
+    x = np.random.default_rng(7).normal(size=(n, 2)).astype(np.float32)
+    sides = Sides({}, {}, cluster, half, n // length)
+    found = value_sums(sides, 1, lambda at: x[at], lambda at, fit: x[at] * (10 + fit), np.zeros(2))
+    # Rows of the first half are read by what the second fitted.
+    wanted = sums(x, x * np.where(half == 0, 11, 10)[:, None].astype(np.float32), cluster)
+    np.testing.assert_allclose(found.sum_b, wanted.sum_b, rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(found.sum_ab, wanted.sum_ab, rtol=1e-5)
+    np.testing.assert_array_equal(found.tokens, wanted.tokens)
