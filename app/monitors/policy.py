@@ -23,6 +23,9 @@ class Margins(_Frozen):
     rate: Margin = Field(_LOG_125, description="|log ratio of firing rates|")
     magnitude: Margin = Field(_LOG_125, description="|log ratio of co-active activation|")
     identity: Margin = Field(0.2, lt=1, description="1 − Jaccard overlap of firing tokens")
+    strength: Margin = Field(
+        0.2, lt=1, description="1 − Lin's concordance of a sparse feature's activations"
+    )
     shift: Margin = Field(0.2, description="|difference of means| in baseline standard deviations")
     scale: Margin = Field(_LOG_125, description="|log ratio of standard deviations|")
     identity_dense: Margin = Field(0.1, lt=1, description="1 − Lin's concordance")

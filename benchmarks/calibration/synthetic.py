@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import roots_genlaguerre
 
 from workers.drift.policy import Policy
 from workers.drift.sums import PairedSums
@@ -20,6 +21,12 @@ Counts = NDArray[np.int64]
 Rng = np.random.Generator
 
 _NODES = 20
+_LEVEL, _DRIFT = 0.3, 0.15
+"""Standard deviations of a document's log values, and of their log change."""
+_SPREAD = float(np.sqrt(np.expm1(0.8**2)))
+"""Coefficient of variation of a feature's values."""
+_NOISE = 0.2
+"""Standard deviation of a value's own log change."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,24 @@ class Truth:
             "rate": np.log((1 - self.lost) / (1 - self.gained)),
             "magnitude": self.magnitude,
             "identity_sparse": self.lost + self.gained,
+            "strength": self._strength,
         }
+
+    @property
+    def _strength(self) -> Array:
+        """1 − concordance of the values at all tokens, from their expected moments."""
+        both, level = 1 - self.lost - self.gained, np.exp(_LEVEL**2 / 2)
+        ratio, square = np.exp(self.magnitude), 1 + _SPREAD**2
+        mean_a = self.union * level * (both + self.lost)
+        mean_b = self.union * level * (both * ratio + self.gained)
+        scale = self.union * level**4
+        aa = scale * (both * square + self.lost)
+        bb = scale * (both * square * ratio**2 * np.exp(_DRIFT**2 + _NOISE**2) + self.gained)
+        ab = scale * both * square * ratio
+        covariance = ab - mean_a * mean_b
+        apart = aa - mean_a**2 + bb - mean_b**2 + (mean_b - mean_a) ** 2
+        result: Array = 1 - 2 * covariance / apart
+        return result
 
     def beyond(self, policy: Policy) -> Array:
         """The largest effect in units of its margin."""
@@ -161,12 +185,11 @@ def _with_values(
 ) -> PairedSums:
     """Values with document effects; b's doubled mean-one noise leaves E[Σb]/E[Σa] as it is."""
     shape = both.shape
-    level = np.exp(rng.normal(0, 0.3, shape))
-    drift = np.exp(truth.magnitude + rng.normal(0, 0.15, shape) - 0.15**2 / 2)
-    co_a, co_b = (_gamma_sums if values == "gamma" else _log_normal_sums)(rng, both)
+    level = np.exp(rng.normal(0, _LEVEL, shape))
+    drift = np.exp(truth.magnitude + rng.normal(0, _DRIFT, shape) - _DRIFT**2 / 2)
+    co_a, co_b, aa, bb, ab = (_gamma_sums if values == "gamma" else _log_normal_sums)(rng, both)
     co_a, co_b = level * co_a, level * drift * co_b
     a, b = co_a + only_a * level, co_b + only_b * level
-    # Of the moments, sparse estimands only ask whether anything moved at all.
     return replace(
         PairedSums.zeros(*shape),
         tokens=tokens.astype(np.int64),
@@ -175,31 +198,42 @@ def _with_values(
         only_b=only_b.astype(np.int32),
         sum_a=a,
         sum_b=b,
-        sum_aa=a * a,
-        sum_bb=b * b,
-        sum_ab=a * b,
+        sum_aa=level**2 * (aa + only_a),
+        sum_bb=level**2 * (drift**2 * bb + only_b),
+        sum_ab=level**2 * drift * ab,
         co_a=co_a,
         co_b=co_b,
     )
 
 
-def _gamma_sums(rng: Rng, both: Counts) -> tuple[Array, Array]:
-    """Σa and Σb with a = c + d and b = c + e of gamma parts, whose sums are gamma again."""
-    shared, own_a, own_b = (
-        np.where(both > 0, rng.gamma(np.maximum(both * k, 1e-9)), 0.0) for k in (0.7, 0.2, 0.2)
-    )
-    return (shared + own_a) / 0.9, (shared + own_b) / 0.9
+def _gamma_sums(rng: Rng, both: Counts) -> tuple[Array, ...]:
+    """Σa, Σb, Σa², Σb², Σab of values with the moments of a gamma law, and their noisy copies.
+
+    The law is that of Gauss quadrature, discrete with the gamma's moments up to the eleventh, so
+    that a document's tokens are one multinomial draw instead of one for each.
+    """
+    values, weights = roots_genlaguerre(6, 1 / _SPREAD**2 - 1)
+    nodes, chances = np.polynomial.hermite_e.hermegauss(3)
+    noise = np.exp(_NOISE * nodes)
+    chances = chances / chances.sum()
+    # Over three nodes the mean is one only if divided by; the second moment follows to 1e-5.
+    noise /= noise @ chances
+    a = np.repeat(values * _SPREAD**2, 3)
+    b = a * np.tile(noise, 6)
+    counts = rng.multinomial(both, np.outer(weights / weights.sum(), chances).ravel())
+    return tuple(counts @ x for x in (a, b, a * a, b * b, a * b))
 
 
-def _log_normal_sums(rng: Rng, both: Counts) -> tuple[Array, Array]:
-    """Σa and Σb of log-normal values that differ by log-normal noise of mean one."""
+def _log_normal_sums(rng: Rng, both: Counts) -> tuple[Array, ...]:
+    """As `_gamma_sums` for log-normal values that differ by log-normal noise of mean one."""
     owner = np.repeat(np.arange(both.size), both.ravel())
-    a = np.exp(rng.normal(0, 0.8, len(owner)))
-    b = a * np.exp(rng.normal(0, 0.2, len(owner)) - 0.2**2 / 2)
-    first, second = (
-        np.asarray(np.bincount(owner, x, both.size), np.float64).reshape(both.shape) for x in (a, b)
+    spread = np.sqrt(np.log1p(_SPREAD**2))
+    a = np.exp(rng.normal(0, spread, len(owner)) - spread**2 / 2)
+    b = a * np.exp(rng.normal(0, _NOISE, len(owner)) - _NOISE**2 / 2)
+    return tuple(
+        np.asarray(np.bincount(owner, x, both.size), np.float64).reshape(both.shape)
+        for x in (a, b, a * a, b * b, a * b)
     )
-    return first, second
 
 
 def _intercepts(

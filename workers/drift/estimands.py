@@ -2,7 +2,7 @@
 
 Each estimand is estimated on a working scale where its distribution is closest to normal, and
 mapped back: rate, magnitude and scale are logarithms already; identity of sparse features works on
-the logit, identity of dense features on Fisher's z (Lin 1989). Half counts keep logarithms finite
+the logit, concordances on Fisher's z (Lin 1989). Half counts keep logarithms finite
 (Haldane 1956; Anscombe 1956).
 """
 
@@ -18,6 +18,8 @@ from workers.drift.sums import PairedSums
 Array = NDArray[np.float64]
 
 _MOMENTS = ("sum_a", "sum_b", "sum_aa", "sum_bb", "sum_ab")
+MIN_CO_ACTIVE = 10
+"""With fewer tokens where both sides are on a concordance of strengths says nothing."""
 _PRECISION = 1e-12
 """Squared: a standard deviation below a millionth of the mean is rounding of float32 values."""
 
@@ -67,10 +69,12 @@ class Estimates:
 
 
 def sparse_estimates(sums: PairedSums, *, influence: bool = False) -> dict[Estimand, Estimates]:
-    """Rate, magnitude and identity of sparse features.
+    """Rate, magnitude, identity and strength of sparse features.
 
     rate = log[(N₁₁+N₀₁+½)/(N₁₁+N₁₀+½)], magnitude = log(Σb/Σa) over tokens where both are on,
-    identity = 1 − N₁₁/(N₁₁+N₁₀+N₀₁), with interval and tests on log[(N₁₀+N₀₁+½)/(N₁₁+½)].
+    identity = 1 − N₁₁/(N₁₁+N₁₀+N₀₁), with interval and tests on log[(N₁₀+N₀₁+½)/(N₁₁+½)],
+    strength = 1 − CCC of the values at all tokens (Lin 1989), zeros included, where at least
+    `MIN_CO_ACTIVE` tokens are on on both sides.
 
     Args:
         influence: also keep the influence values, which take a number per cluster and feature.
@@ -140,7 +144,29 @@ def sparse_estimates(sums: PairedSums, *, influence: bool = False) -> dict[Estim
             same,
             logit_moves if influence else None,
         ),
+        "strength": _strength(sums, told & (t11 >= MIN_CO_ACTIVE), same, influence=influence),
     }
+
+
+def _strength(
+    sums: PairedSums, told: NDArray[np.bool_], same: NDArray[np.bool_], *, influence: bool
+) -> Estimates:
+    z, variance, moves = _discordances(sums)
+    z = np.where(told & np.isfinite(z), z, np.nan)
+    # A token weighs by its squares: a document of a few strong ones outweighs one of many weak.
+    sizes = sums.sum_aa + sums.sum_bb
+    active = (sums.both + sums.only_a + sums.only_b).sum(0)
+    return Estimates(
+        1 + np.tanh(z),
+        z,
+        variance,
+        1 / np.maximum(active, 1),
+        np.zeros_like(z),
+        effective_clusters(sizes) - 1,
+        variance_of_variance(moves, sizes),
+        same & np.isfinite(z),
+        moves if influence else None,
+    )
 
 
 def dense_estimates(sums: PairedSums, *, influence: bool = False) -> dict[Estimand, Estimates]:
@@ -163,7 +189,7 @@ def dense_estimates(sums: PairedSums, *, influence: bool = False) -> dict[Estima
     with np.errstate(divide="ignore", invalid="ignore"):
         shift, shift_variance, shift_moves = jackknife(_shift, parts)
         scale, scale_variance, scale_moves = jackknife(_scale, parts)
-        z, z_variance, z_moves = jackknife(_discordance, parts)
+    z, z_variance, z_moves = _discordances(sums)
     shift, scale, z = (np.where(told & np.isfinite(x), x, np.nan) for x in (shift, scale, z))
     found: tuple[tuple[Estimand, Array, Array, Array, Array], ...] = (
         ("shift", shift, shift, shift_variance, shift_moves),
@@ -184,6 +210,13 @@ def dense_estimates(sums: PairedSums, *, influence: bool = False) -> dict[Estima
         )
         for estimand, effect, point, variance, moves in found
     }
+
+
+def _discordances(sums: PairedSums) -> tuple[Array, Array, Array]:
+    """Fisher's z of 1 − concordance over all tokens, with `jackknife`'s variance and moves."""
+    n = sums.tokens.astype(np.float64)[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return jackknife(_discordance, (n, *(getattr(sums, name) for name in _MOMENTS)))
 
 
 def effective_clusters(sizes: Array) -> Array:

@@ -8,13 +8,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from workers.drift.estimands import Estimates
-from workers.drift.policy import IDENTITY, Estimand, Policy
+from workers.drift.policy import CONCORDANCE, ONE_SIDED, Estimand, Policy
 from workers.drift.shrinkage import heavy_tails, shrink
 
 Array = NDArray[np.float64]
-
-ONE_SIDED: frozenset[Estimand] = frozenset(IDENTITY)
-"""Estimands that cannot be negative: their null interval has an upper end only."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ def interval(estimand: Estimand, point: Array, reach: Array, effect: Array) -> t
         effect: the estimate in its own units.
     """
     lower = to_effect(estimand, point - reach)
-    if estimand in IDENTITY:
+    if estimand in ONE_SIDED:
         lower = np.where(effect == 0, 0.0, lower)
     return lower, to_effect(estimand, point + reach)
 
@@ -120,7 +117,7 @@ def to_effect(estimand: Estimand, point: Array) -> Array:
     """From the working scale to the effect's units."""
     if estimand == "identity_sparse":
         return np.exp(-np.logaddexp(0, -point))
-    if estimand == "identity_dense":
+    if estimand in CONCORDANCE:
         return 1 + np.tanh(point)
     return point
 
@@ -131,7 +128,7 @@ def to_working(estimand: Estimand, effect: Array) -> Array:
         if estimand == "identity_sparse":
             # A noise floor at or above 1 means that no identity effect can count.
             return np.where(effect < 1, np.log(effect / (1 - effect)), np.inf)
-        if estimand == "identity_dense":
+        if estimand in CONCORDANCE:
             return np.where(effect < 2, np.arctanh(effect - 1), np.inf)
         return effect
 
@@ -141,6 +138,6 @@ def _slope(estimand: Estimand, point: Array) -> Array:
     if estimand == "identity_sparse":
         share = to_effect(estimand, point)
         return share * (1 - share)
-    if estimand == "identity_dense":
+    if estimand in CONCORDANCE:
         return 1 - np.tanh(point) ** 2
     return np.ones_like(point)

@@ -12,7 +12,7 @@ from workers.drift.activity import Activity
 from workers.drift.estimands import Estimates
 from workers.drift.inference import Inference, infer
 from workers.drift.multiplicity import benjamini_hochberg, holm
-from workers.drift.policy import ESTIMANDS, Estimand, Policy, firing_stratum
+from workers.drift.policy import ESTIMANDS, OPTIONAL, Estimand, Policy, firing_stratum
 from workers.drift.verdicts import VerdictTable
 
 Array = NDArray[np.float64]
@@ -141,10 +141,10 @@ def _matrices(
         column, known = ESTIMANDS.index(estimand), found.known
         p[known, column] = found.p_drifted[known]
         excess[known, column] = np.abs(found.effect / found.margin)[known]
-        # What applies but cannot be told cannot be called stable; a concept may lack labels, and
-        # a corpus variants on which the feature is active.
+        # What applies but cannot be told cannot be called stable; a concept may lack labels, a
+        # corpus variants on which the feature is active, and strengths tokens to compare.
         applies = known.copy()
-        if estimand not in ("concept", "robustness"):
+        if estimand not in OPTIONAL:
             applies[estimates[estimand][0]] = True
         stable_p[applies, column] = found.p_stable[applies]
     return p, stable_p, excess

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from workers.drift.policy import IDENTITY, Estimand, Floor, firing_stratum
+from workers.drift.policy import ONE_SIDED, Estimand, Floor, firing_stratum
 from workers.drift.verdicts import VerdictTable
 
 MAX_IDENTITY_FLOOR = 0.95
@@ -50,7 +50,7 @@ def measure_floor(
             for s in np.unique(stratum[usable]):
                 effects = np.abs(found.effect[usable & (stratum == s)])
                 value = float(np.quantile(effects, level, method="higher"))
-                if estimand in IDENTITY:
+                if estimand in ONE_SIDED:
                     value = min(value, MAX_IDENTITY_FLOOR)
                 key = (estimand, int(s))
                 if key not in floors or value > floors[key].value:

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from workers.drift.inference import ONE_SIDED, interval, to_working
-from workers.drift.policy import Estimand
+from workers.drift.inference import interval, to_working
+from workers.drift.policy import ONE_SIDED, Estimand
 from workers.drift.verdicts import VerdictTable
 
 Array = NDArray[np.float64]

@@ -12,13 +12,14 @@ Estimand = Literal[
     "rate",
     "magnitude",
     "identity_sparse",
+    "strength",
     "shift",
     "scale",
     "identity_dense",
     "concept",
     "robustness",
 ]
-SPARSE_ESTIMANDS: tuple[Estimand, ...] = ("rate", "magnitude", "identity_sparse")
+SPARSE_ESTIMANDS: tuple[Estimand, ...] = ("rate", "magnitude", "identity_sparse", "strength")
 DENSE_ESTIMANDS: tuple[Estimand, ...] = ("shift", "scale", "identity_dense")
 ESTIMANDS: tuple[Estimand, ...] = (
     *SPARSE_ESTIMANDS,
@@ -27,6 +28,12 @@ ESTIMANDS: tuple[Estimand, ...] = (
     "robustness",
 )
 IDENTITY: tuple[Estimand, Estimand] = ("identity_sparse", "identity_dense")
+CONCORDANCE: tuple[Estimand, Estimand] = ("strength", "identity_dense")
+"""1 − Lin's concordance, worked out on Fisher's z."""
+ONE_SIDED: frozenset[Estimand] = frozenset((*IDENTITY, *CONCORDANCE))
+"""Estimands whose null interval has an upper end only."""
+OPTIONAL: frozenset[Estimand] = frozenset(("strength", "concept", "robustness"))
+"""Estimands that do not keep a feature from `stable` where they cannot be told."""
 
 RATE_EDGES = (1e-4, 10**-3.5, 1e-3, 10**-2.5, 1e-2, 10**-1.5, 1e-1)
 """Firing rates that separate the strata; half a decade each, open at both ends."""
@@ -69,6 +76,8 @@ class Policy:
     """|log ratio of mean activation where both sides are on|."""
     identity_sparse: float = 0.2
     """1 − Jaccard index of the tokens where the feature is on."""
+    strength: float = 0.2
+    """1 − Lin's concordance of a sparse feature's activations."""
     shift: float = 0.2
     """|difference of means| in baseline standard deviations."""
     scale: float = log(1.25)
@@ -94,7 +103,8 @@ class Policy:
         for name in ESTIMANDS:
             if not getattr(self, name) > 0:
                 raise ValueError(f"margin {name} is {getattr(self, name)}; it must be above 0")
-        for share in ("identity_sparse", "identity_dense", "concept", "robustness", "q", "alpha"):
+        shares = ("identity_sparse", "strength", "identity_dense", "concept", "robustness")
+        for share in (*shares, "q", "alpha"):
             if not 0 < getattr(self, share) < 1:
                 raise ValueError(f"{share} is {getattr(self, share)}; it must lie between 0 and 1")
         if self.min_active_documents < 2:

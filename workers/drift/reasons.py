@@ -72,6 +72,11 @@ def describe(estimand: Estimand, e: Estimate, confidence: float) -> str:
     numbers = f"({level} {e.lower:.3g} to {e.upper:.3g}; margin {e.margin:.3g})"
     if estimand == "identity_dense":
         return f"1 − concordance with the baseline is {e.effect:.3g} {numbers}"
+    if estimand == "strength":
+        return (
+            "how strongly it fires on which token agrees less with the baseline: "
+            f"1 − concordance is {e.effect:.3g} {numbers}"
+        )
     if estimand == "shift":
         return f"mean moved by {e.effect:+.3g} baseline standard deviations {numbers}"
     if estimand == "robustness":

@@ -22,6 +22,8 @@ CHANGE_OF: Mapping[Estimand, Change] = {
     "rate": "rate",
     "magnitude": "magnitude",
     "identity_sparse": "identity",
+    # It fires, but not strongly where it used to.
+    "strength": "identity",
     # A dense feature is on everywhere; where its values lie and how far they spread is magnitude.
     "shift": "magnitude",
     "scale": "magnitude",

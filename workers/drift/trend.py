@@ -11,7 +11,7 @@ from typing import Any
 
 from scipy import stats
 
-from workers.drift.policy import IDENTITY, Estimand
+from workers.drift.policy import ONE_SIDED, Estimand
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ def slow_drift(
 
     Where the baseline moved, a signed effect goes on from the level that was reached: the step
     from the previous checkpoint is added to the last effect against the old baseline, and later
-    effects are added to that. Effects that have no sign (identity) cannot be added up: firing on
-    other tokens and coming back would count twice. Their series starts anew, as does one whose
-    step is unknown.
+    effects are added to that. Effects that have no sign (identity, strength) cannot be
+    added up: firing on other tokens and coming back would count twice. Their series starts anew,
+    as does one whose step is unknown.
 
     Args:
         series: oldest first; a point whose effect is not known is passed over, and with it a
@@ -79,7 +79,7 @@ def slow_drift(
         weight: of the newest point, above 0 and at most 1.
         margin_share: share of the margin that may be used up slowly.
         alpha: probability, at any one checkpoint, of a false alarm at that share.
-        estimand: identity has no sign; kept with the result.
+        estimand: identity and strength have no sign; kept with the result.
 
     Raises:
         ValueError: a number is out of range.
@@ -90,7 +90,7 @@ def slow_drift(
         raise ValueError(f"margin {margin} and margin_share {margin_share} must be above 0")
     if not 0 < alpha < 0.5:
         raise ValueError(f"alpha is {alpha}; it must lie between 0 and a half")
-    signed = estimand not in IDENTITY
+    signed = estimand not in ONE_SIDED
     level = level_se = 0.0
     # What was reached before the present baseline was pinned, and its standard error.
     offset = offset_se = 0.0

@@ -101,6 +101,7 @@ def numeric_policy(
         rate=margins.rate,
         magnitude=margins.magnitude,
         identity_sparse=margins.identity,
+        strength=margins.strength,
         shift=margins.shift,
         scale=margins.scale,
         identity_dense=margins.identity_dense,

@@ -37,13 +37,18 @@ def test_what_plainly_drifted_pages_and_the_rest_does_not(bench: Bench) -> None:
         "identity_dense",
         "concept",
     }
-    assert set(found.of("latent-3")["intervals"]) == {"rate", "magnitude", "identity_sparse"}
+    assert set(found.of("latent-3")["intervals"]) == {
+        "rate",
+        "magnitude",
+        "identity_sparse",
+        "strength",
+    }
     # A dead feature has no token where both sides fire.
     assert set(found.of("latent-1")["intervals"]) == {"rate", "identity_sparse"}
     # Every value of latent-2 doubled: an effect without error is no test.
     lower, upper = found.of("latent-2")["intervals"]["magnitude"]
     assert lower == pytest.approx(upper) == pytest.approx(np.log(2))
-    assert found.tests < 3 * (LATENTS + PROBES) + len(CONCEPTS)
+    assert found.tests < 4 * LATENTS + 3 * PROBES + len(CONCEPTS)
 
 
 def test_only_features_asked_for_page_and_fewer_make_shorter_intervals(bench: Bench) -> None:

@@ -57,11 +57,12 @@ def thin(values: np.ndarray, keep: float, seed: int = 1) -> np.ndarray:
 def test_the_same_activations_have_effects_of_exactly_zero_and_are_stable(
     latents: np.ndarray,
 ) -> None:
-    for table in (verdicts(latents, latents), verdicts(latents - 1, latents - 1, dense=True)):
+    sparse, dense = verdicts(latents, latents), verdicts(latents - 1, latents - 1, dense=True)
+    for table, estimands in ((sparse, 4), (dense, 3)):
         for row in table:
             assert row.verdict == "stable"
             assert "bit for bit" in row.reason
-            assert len(row.estimates) == 3
+            assert len(row.estimates) == estimands
             for e in row.estimates.values():
                 assert (e.effect, e.lower, e.upper, e.se, e.p_stable) == (0, 0, 0, 0, 0)
 
@@ -186,6 +187,7 @@ def test_the_noise_floor_raises_a_margin_and_says_so(latents: np.ndarray) -> Non
         noise_floor={
             ("identity_sparse", int(stratum)): Floor(0.5, "benign updates"),
             ("rate", int(stratum)): Floor(0.6, "benign updates"),
+            ("strength", int(stratum)): Floor(0.5, "benign updates"),
         }
     )
     after = verdicts(latents, b, policy=policy)

@@ -71,9 +71,10 @@ def test_with_sides_exchanged_ratios_turn_around_and_identity_stays(seed: int) -
         np.testing.assert_allclose(back[estimand].effect, -there[estimand].effect, atol=1e-12)
         np.testing.assert_allclose(back[estimand].upper, -there[estimand].lower, atol=1e-9)
     for name in ("effect", "lower", "upper"):
-        np.testing.assert_allclose(
-            getattr(back["identity_sparse"], name), getattr(there["identity_sparse"], name)
-        )
+        for estimand in ("identity_sparse", "strength"):
+            np.testing.assert_allclose(
+                getattr(back[estimand], name), getattr(there[estimand], name), atol=1e-9
+            )
 
 
 @few

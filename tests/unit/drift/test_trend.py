@@ -88,6 +88,7 @@ def test_effects_without_a_sign_and_unknown_steps_start_anew() -> None:
     assert (found.points, found.restarted) == (2, "new")
     moved[10] = Point(0.01, 0.01, "new", False, 0.1, 0.01)
     assert slow_drift(moved, MARGIN, estimand="identity_sparse").points == 2
+    assert slow_drift(moved, MARGIN, estimand="strength").points == 2
     assert slow_drift(moved, MARGIN, estimand="rate").points == 12
 
 

@@ -29,6 +29,7 @@ def test_a_policy_of_before_gets_the_defaults_of_what_came_since() -> None:
     policy = DriftPolicy.model_validate(STORED_BY_THE_FIRST_RELEASE)
     assert policy.margins.identity == 0.3
     assert policy.margins.robustness == 0.1
+    assert policy.margins.strength == 0.2
     assert (policy.pages.alpha, policy.pages.planned_checkpoints) == (0.05, 13)
     assert policy.controls.randomised_model
     assert policy.causal.features == "none"
