@@ -73,7 +73,7 @@ class Outcome:
         """Features by diagnosis."""
         counts: dict[str, int] = {}
         for row in self.verdicts.values():
-            if row["diagnosis"]:
+            if row.get("diagnosis"):
                 counts[row["diagnosis"]] = counts.get(row["diagnosis"], 0) + 1
         return counts
 

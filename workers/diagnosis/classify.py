@@ -12,7 +12,7 @@ from workers.diagnosis.correlation import Correlation, correlation, difference
 from workers.diagnosis.groups import site_of
 from workers.diagnosis.health import Gate, dictionary_gate
 from workers.diagnosis.question import Label
-from workers.diagnosis.recovery import RANDOMISED, Recoveries, Recovery
+from workers.diagnosis.recovery import RANDOMISED, TOKENS, Recoveries, Recovery
 from workers.diagnosis.repairs import Proposal, probe, propose
 from workers.diagnosis.search import Match
 from workers.diagnosis.trials import Trial, Trials
@@ -183,6 +183,8 @@ class Classifier:
         )
         if r.upper[at] < limits.carried:
             return Finding("lost", wording.lost(site, told, beside))
+        if no_better and self._as_good_as_tokens(recovery, at):
+            return Finding("unexplained", wording.only_tokens(site, told, beside))
         if no_better:
             return Finding("lost", wording.no_more(site, told, beside))
         if r.lower[at] >= limits.carried and beats is None:
@@ -201,6 +203,26 @@ class Classifier:
             "unexplained",
             f"A refitted read-out of {site} correlates {told} with the baseline's values on "
             f"held-out documents, {why}.",
+        )
+
+    def _as_good_as_tokens(self, recovery: Recovery, at: int) -> bool:
+        """Read surely, as well as the token alone tells, and better than fresh weights would.
+
+        What was little more than the token is then still there to be read. Fresh weights read the
+        token too, but fall short of a lookup, or read it as well as the randomised model does.
+        """
+        r, null = recovery.candidate_r, recovery.null
+        limits = self._trials.question.thresholds
+        if null is None or null.names[at] != TOKENS or RANDOMISED not in recovery.nulls:
+            return False
+        here = slice(at, at + 1)
+        alpha = self._trials.question.policy.alpha
+        random = recovery.nulls[RANDOMISED].select(here)
+        beyond = difference(recovery.best.select(here), random, alpha)
+        return bool(
+            r.lower[at] >= limits.repairable
+            and null.beyond.lower[at] > -beyond_margin(null.r, at, limits.beyond_random)
+            and self._surely_beyond(beyond, correlation(random, alpha), 0, recovery)
         )
 
     def _beats(self, trial: Trial, name: str, recovery: Recovery) -> bool | None:

@@ -106,6 +106,14 @@ def no_more(site: str, r: str, null: str | None) -> str:
     )
 
 
+def only_tokens(site: str, r: str, null: str | None) -> str:
+    """The site tells as much of it as the tokens do, and it was hardly more."""
+    return (
+        f"It can still be read at {site}, but no better than from the tokens alone: the refitted "
+        f"read-out correlates {r} with the baseline's values on held-out documents, beside {null}."
+    )
+
+
 def stale(dictionary: str, gate: str, r: str) -> str:
     """The dictionary no longer describes its site."""
     return (

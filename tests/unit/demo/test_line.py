@@ -16,20 +16,39 @@ FEATURES = (
 )
 
 
-def row(verdict: str, auroc: float = 0.9) -> dict[str, Any]:
+def row(verdict: str, auroc: float = 0.9, diagnosis: str | None = None) -> dict[str, Any]:
+    effect = 0.0 if verdict == "stable" else -0.25
     return {
         "verdict": verdict,
         "change": "identity" if verdict == "drifted" else None,
+        "diagnosis": diagnosis,
+        "token_level": False,
+        "controls": {"random_features": {"passed": True}},
         "concept_auroc_baseline": 0.9,
         "concept_auroc_candidate": auroc,
-        "estimates": {"identity_dense": {"effect": -0.25, "margin": 0.1}},
+        "estimates": {"identity_dense": {"effect": effect, "margin": 0.1}},
     }
 
 
-def outcome(gate: str, verdict: str, **others: dict[str, Any]) -> Outcome:
-    verdicts = {feature: row(verdict) for feature in FEATURES}
+def outcome(
+    gate: str,
+    verdict: str,
+    diagnosis: str | None = None,
+    refits: tuple[float, float] | None = None,
+    **others: dict[str, Any],
+) -> Outcome:
+    verdicts = {feature: row(verdict, diagnosis=diagnosis) for feature in FEATURES}
     verdicts |= {name.replace("_", "-"): value for name, value in others.items()}
-    return Outcome(gate=gate, state="succeeded", error=None, verdicts=verdicts)
+    stable = {"evidence": {"held_out": {"verdict": "stable"}}}
+    return Outcome(
+        gate=gate,
+        state="succeeded",
+        error=None,
+        verdicts=verdicts,
+        controls=({"control": "no_op", "passed": True, "detail": "The same bits."},),
+        changes=dict.fromkeys(verdicts, stable) if diagnosis in ("rotated", "rescaled") else {},
+        refits=refits,
+    )
 
 
 def named(name: str) -> Checkpoint:
@@ -46,10 +65,24 @@ NEURONS_HOLD = {"operator_neuron": row("stable"), "keyword_neuron": row("stable"
         ("bf16", outcome("pass", "stable")),
         ("benign", outcome("fail", "stable", number_latent=row("drifted"))),
         ("stripped", outcome("fail", "drifted")),
-        ("rotated", outcome("fail", "drifted", **NEURONS_HOLD)),
-        ("rescaled", outcome("fail", "drifted", **NEURONS_HOLD)),
-        ("erased", outcome("fail", "stable", comment_probe=row("drifted", 0.5))),
-        ("fresh", outcome("fail", "drifted")),
+        ("rotated", outcome("fail", "drifted", "rotated", **NEURONS_HOLD)),
+        ("rescaled", outcome("fail", "drifted", "rescaled", **NEURONS_HOLD)),
+        (
+            "erased",
+            outcome(
+                "fail",
+                "stable",
+                refits=(0.95, 0.94),
+                comment_probe=row("drifted", 0.5, "relocated"),
+            ),
+        ),
+        (
+            "erased",
+            outcome(
+                "fail", "stable", refits=(0.95, 0.6), comment_probe=row("drifted", 0.5, "lost")
+            ),
+        ),
+        ("fresh", outcome("fail", "drifted", "lost")),
     ],
 )
 def test_the_truth_is_as_expected(name: str, measured: Outcome) -> None:
@@ -63,9 +96,18 @@ def test_the_truth_is_as_expected(name: str, measured: Outcome) -> None:
         ("bf16", outcome("pass", "stable", number_latent=row("drifted"))),
         ("benign", outcome("fail", "drifted")),
         ("stripped", outcome("fail", "drifted", comment_probe=row("stable"))),
+        ("copy", outcome("pass", "stable", operator_neuron=row("inconclusive"))),
         ("rotated", outcome("fail", "drifted")),
+        ("rotated", outcome("fail", "drifted", "lost", **NEURONS_HOLD)),
         ("rescaled", outcome("pass", "stable")),
         ("erased", outcome("fail", "stable", comment_probe=row("drifted", 0.9))),
+        (
+            "erased",
+            outcome(
+                "fail", "stable", refits=(0.95, 0.94), comment_probe=row("drifted", 0.5, "lost")
+            ),
+        ),
+        ("fresh", outcome("fail", "drifted", "relocated")),
         ("fresh", outcome("fail", "inconclusive")),
     ],
 )
