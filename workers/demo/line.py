@@ -19,8 +19,9 @@ READS_RESIDUAL_STREAM = (
     "number-direction",
 )
 
-READABLE_LOSS = 0.05
-"""A probe fitted anew that loses no more AUROC than this still reads the concept."""
+READABLE_SHARE = 0.5
+"""A probe fitted anew that keeps at least this share of its AUROC above chance still reads the
+concept."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +85,11 @@ class Outcome:
 
     @property
     def still_readable(self) -> bool | None:
-        """Whether a probe fitted anew reads comments about as well as on the base."""
+        """Whether a probe fitted anew still reads comments."""
         if self.refits is None:
             return None
         base, here = self.refits
-        return here >= base - READABLE_LOSS
+        return here - 0.5 >= READABLE_SHARE * (base - 0.5)
 
     def auroc(self, feature: str) -> float:
         """The feature's AUROC on its concept in this checkpoint; NaN without one."""
@@ -212,8 +213,15 @@ LINE: tuple[Checkpoint, ...] = (
     Checkpoint(
         "stripped",
         "Fine-tuned on the same code, stripped of its comments.",
-        "the comment features have drifted, the gate fails",
-        (_gate("fail"), _all_of(("comment-latent", "comment-probe"), "drifted")),
+        "comment latents drift, the comment probe is not shown to hold; the gate fails",
+        (
+            _gate("fail"),
+            _all_of(("comment-latent", "comment-latent-2"), "drifted"),
+            (
+                "the comment probe should not be stable",
+                lambda outcome: outcome.verdict("comment-probe") in ("drifted", "inconclusive"),
+            ),
+        ),
     ),
     Checkpoint(
         "rotated",
@@ -247,8 +255,8 @@ LINE: tuple[Checkpoint, ...] = (
             _gate("fail"),
             _all_of(("comment-probe",), "drifted"),
             (
-                "the comment probe should be relocated where a probe fitted anew reads comments as "
-                "well as before, and lost where it does not",
+                "the comment probe should be relocated where a probe fitted anew still reads "
+                "comments, and lost where it does not",
                 lambda outcome: (
                     outcome.diagnosis("comment-probe")
                     == ("relocated" if outcome.still_readable else "lost")

@@ -53,7 +53,7 @@ class Recipe:
     benign_steps: int = 60
     benign_peak: float = 0.1
     """Where the base's own learning rate ended."""
-    stripped_steps: int = 100
+    stripped_steps: int = 130
     stripped_peak: float = 1.0
     rescale_factor: float = 1.5
 

@@ -88,9 +88,13 @@ def _r(n: Array, a: Array, b: Array, aa: Array, bb: Array, ab: Array) -> Array:
     return np.where(told, np.clip(r, -1, 1), np.nan)
 
 
+_PERFECT = 1 - 1e-4
+"""Beyond this, what is left is rounding and a few flips at a threshold, and z would be ruled by
+them: one document could move it by several units. No threshold here lies near."""
+
+
 def _fisher(r: Array) -> Array:
-    # A perfect correlation has an infinite z; float32 values cannot tell it from this.
-    return np.arctanh(np.clip(r, -1 + 1e-9, 1 - 1e-9))
+    return np.arctanh(np.clip(r, -_PERFECT, _PERFECT))
 
 
 def _jackknife(point: Array, without: Array, sums: PairedSums) -> tuple[Array, Array]:

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from workers.comparison import ComparisonResult, CorpusLabels
 from workers.comparison.pairing import NotComparableError
 from workers.comparison.sites import paired_sample, single_sample
 from workers.diagnosis import Diagnosis, DiagnosisQuestion, DictionaryHealth, diagnose
+from workers.drift.records import FeatureVerdict
 from workers.pipeline.case import Case, numeric_policy
 from workers.pipeline.context import Context
 from workers.pipeline.controls import ControlEvidence
@@ -23,6 +24,11 @@ from workers.snapshots import SnapshotReader
 
 MAX_DIAGNOSED = 200
 """Of more drifted features the most pressing are diagnosed; the others drifted no less."""
+_UNSEEN = {
+    "concept": "how well it reads its concept",
+    "robustness": "agreement with variants of the documents",
+}
+"""Labels and variants take no part in a diagnosis."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,8 @@ def diagnose_drifted(
     if not case.question.policy.diagnosis:
         return Findings(note="The monitor's policy asks for no diagnosis.")
     pressing = result.verdicts.top(len(result.verdicts.names))
-    drifted = [row.name for row in pressing if row.verdict == "drifted"]
+    rows = {row.name: row for row in pressing if row.verdict == "drifted"}
+    drifted = list(rows)
     if not drifted:
         return Findings(proposal={"comparison": "baseline", "changes": []})
     try:
@@ -84,11 +91,23 @@ def diagnose_drifted(
             )
         )
         lease.check()
+        found = {name: _with_limits(one, rows[name]) for name, one in found.items()}
         proposal = _proposal(context.store, case, features, found)
     note = None
     if len(asked) < len(drifted):
         note = f"The {len(asked)} most pressing of {len(drifted)} drifted features were diagnosed."
     return Findings(found, proposal, note)
+
+
+def _with_limits(diagnosis: Diagnosis, row: FeatureVerdict) -> Diagnosis:
+    """The diagnosis, saying where the drift was found in what it does not look at."""
+    if diagnosis.label != "unexplained" or row.estimand not in _UNSEEN:
+        return diagnosis
+    reason = (
+        f"{diagnosis.reason} The drift is one of {_UNSEEN[row.estimand]}, which this diagnosis "
+        "does not look at."
+    )
+    return replace(diagnosis, reason=reason)
 
 
 def _definitions(case: Case, drifted: Sequence[str]) -> dict[str, Feature]:

@@ -11,6 +11,7 @@ from workers.demo.tables import drift_table, outcomes_table, worth_table
 FEATURES = (
     *READS_RESIDUAL_STREAM,
     "comment-latent",
+    "comment-latent-2",
     "operator-neuron",
     "keyword-neuron",
 )
@@ -79,7 +80,7 @@ NEURONS_HOLD = {"operator_neuron": row("stable"), "keyword_neuron": row("stable"
         (
             "erased",
             outcome(
-                "fail", "stable", refits=(0.95, 0.6), comment_probe=row("drifted", 0.5, "lost")
+                "fail", "stable", refits=(0.95, 0.7), comment_probe=row("drifted", 0.5, "lost")
             ),
         ),
         ("fresh", outcome("fail", "drifted", "lost")),
