@@ -37,7 +37,7 @@ class Recipe:
     mlp_width: int = 384
     context: int = 256
 
-    training_tokens: int = 2_400_000
+    training_tokens: int = 2_150_000
     batch_windows: int = 8
     learning_rate: float = 0.006
     muon_learning_rate: float = 0.015

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.drift.policy import Estimand
+from workers.drift.policy import CLOSEST, Estimand
 from workers.drift.sums import PairedSums
 
 Array = NDArray[np.float64]
@@ -153,11 +153,12 @@ def _strength(
 ) -> Estimates:
     z, variance, moves = _discordances(sums)
     z = np.where(told & np.isfinite(z), z, np.nan)
+    effect = np.where(np.isfinite(z), np.maximum(_discord(sums), 0), np.nan)
     # A token weighs by its squares: a document of a few strong ones outweighs one of many weak.
     sizes = sums.sum_aa + sums.sum_bb
     active = (sums.both + sums.only_a + sums.only_b).sum(0)
     return Estimates(
-        1 + np.tanh(z),
+        effect,
         z,
         variance,
         1 / np.maximum(active, 1),
@@ -191,10 +192,11 @@ def dense_estimates(sums: PairedSums, *, influence: bool = False) -> dict[Estima
         scale, scale_variance, scale_moves = jackknife(_scale, parts)
     z, z_variance, z_moves = _discordances(sums)
     shift, scale, z = (np.where(told & np.isfinite(x), x, np.nan) for x in (shift, scale, z))
+    discord = np.where(np.isfinite(z), np.maximum(_discord(sums), 0), np.nan)
     found: tuple[tuple[Estimand, Array, Array, Array, Array], ...] = (
         ("shift", shift, shift, shift_variance, shift_moves),
         ("scale", scale, scale, scale_variance, scale_moves),
-        ("identity_dense", 1 + np.tanh(z), z, z_variance, z_moves),
+        ("identity_dense", discord, z, z_variance, z_moves),
     )
     return {
         estimand: Estimates(
@@ -318,8 +320,19 @@ def concordance(n: Array, a: Array, b: Array, aa: Array, bb: Array, ab: Array) -
 
 
 def _discordance(*sums: Array) -> Array:
-    """−atanh(CCC), which grows with 1 − CCC; kept finite where rounding gives a CCC of 1."""
-    return -np.arctanh(np.clip(concordance(*sums), -1 + 1e-15, 1 - 1e-15))
+    """−atanh(CCC), which grows with 1 − CCC.
+
+    Held where 1 − CCC is `CLOSEST`: nearer to 1 the working scale is ruled by rounding and by
+    single tokens at a threshold, and one document could move it by more than all margins.
+    """
+    return -np.arctanh(np.clip(concordance(*sums), -1 + 1e-15, 1 - CLOSEST))
+
+
+def _discord(sums: PairedSums) -> Array:
+    """1 − CCC over all tokens, as it is."""
+    totals = (getattr(sums, name).sum(0) for name in _MOMENTS)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 1 - concordance(np.asarray(sums.tokens.sum(), np.float64), *totals)
 
 
 def _identical(sums: PairedSums) -> NDArray[np.bool_]:

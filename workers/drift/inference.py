@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from workers.drift.estimands import Estimates
-from workers.drift.policy import CONCORDANCE, ONE_SIDED, Estimand, Policy
+from workers.drift.policy import CLOSEST, CONCORDANCE, ONE_SIDED, Estimand, Policy
 from workers.drift.shrinkage import heavy_tails, shrink
 
 Array = NDArray[np.float64]
@@ -104,6 +104,9 @@ def interval(estimand: Estimand, point: Array, reach: Array, effect: Array) -> t
     lower = to_effect(estimand, point - reach)
     if estimand in ONE_SIDED:
         lower = np.where(effect == 0, 0.0, lower)
+    if estimand in CONCORDANCE:
+        # Nearer than this the working scale tells no distances: anything down to 0 is possible.
+        lower = np.where(effect <= CLOSEST, 0.0, lower)
     return lower, to_effect(estimand, point + reach)
 
 

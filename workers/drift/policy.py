@@ -30,6 +30,8 @@ ESTIMANDS: tuple[Estimand, ...] = (
 IDENTITY: tuple[Estimand, Estimand] = ("identity_sparse", "identity_dense")
 CONCORDANCE: tuple[Estimand, Estimand] = ("strength", "identity_dense")
 """1 − Lin's concordance, worked out on Fisher's z."""
+CLOSEST = 1e-4
+"""1 − concordance below which two sides count as equally close; margins are a thousand times it."""
 ONE_SIDED: frozenset[Estimand] = frozenset((*IDENTITY, *CONCORDANCE))
 """Estimands whose null interval has an upper end only."""
 OPTIONAL: frozenset[Estimand] = frozenset(("strength", "concept", "robustness"))
