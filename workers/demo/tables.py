@@ -138,7 +138,8 @@ def diagnosis_table(outcomes: Mapping[str, Outcome]) -> Table:
 def worth_table(verdicts: Mapping[str, Mapping[str, Any]]) -> Table:
     """AUROC of each concept's best latent beside its simple read-outs, on the probe documents."""
     table = _table(
-        "What the features are worth: AUROC on files that nothing was trained or chosen on"
+        "What the features are worth: AUROC on files that nothing was trained or chosen on",
+        "earns its keep: beats a lookup of the token, and no worse than a refitted probe",
     )
     columns = {
         "latent": "best single latent",
@@ -149,10 +150,16 @@ def worth_table(verdicts: Mapping[str, Mapping[str, Any]]) -> Table:
     table.add_column("concept")
     for heading in columns.values():
         table.add_column(heading, justify="right")
+    table.add_column("latent earns its keep", no_wrap=True)
     for concept in CONCEPTS:
         rows = [verdicts.get(f"{concept}-{kind}", {}) for kind in columns]
         values = [row.get("concept_auroc_baseline") for row in rows]
-        table.add_row(concept, *("" if value is None else f"{value:.3f}" for value in values))
+        keep = rows[0].get("earns_keep")
+        table.add_row(
+            concept,
+            *("" if value is None else f"{value:.3f}" for value in values),
+            "" if keep is None else keep.replace("_", " "),
+        )
     return table
 
 
