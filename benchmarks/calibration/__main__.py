@@ -12,12 +12,13 @@ from benchmarks import machine
 from benchmarks.calibration.size import FULL, MIDDLE, SMALL, Size
 from benchmarks.calibration.table import Table, markdown
 
-SECTIONS = ("nulls", "power", "coverage", "pages", "diagnosis", "controls", "peers")
+SECTIONS = ("nulls", "power", "coverage", "pages", "diagnosis", "controls", "peers", "line")
 
 _HEAD = """# Calibration
 
 Are the verdicts right as often as they claim? Made by `{command}` (seed {seed}) on {machine}. All
-truths are known because all activations are made up; nothing below was fitted to them. Brackets are
+truths are known because all activations are made up, or because a trained model was changed on
+purpose (the section on the demo's model); nothing below was fitted to them. Brackets are
 exact 95% intervals (Clopper and Pearson 1934): a row fails where chance does not explain what it
 misses, and a failure is printed as it was found.
 """
@@ -33,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="write the tables to this file as well")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument(
+        "--line-folder", type=Path, help="the demo's pieces for `line`; built where missing"
+    )
     given = parser.parse_args(arguments)
     size: Size = given.size or MIDDLE
     names = given.section or SECTIONS
@@ -40,7 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in names:
         start = time.perf_counter()
         table = importlib.import_module(f"benchmarks.calibration.{name}").run(
-            size, given.seed, given.processes
+            size,
+            given.seed,
+            given.processes,
+            **({"folder": given.line_folder} if name == "line" else {}),
         )
         tables.append((name, table, (time.perf_counter() - start) / 60))
         print(markdown(table), f"\n{tables[-1][2]:.1f} minutes\n", flush=True)
