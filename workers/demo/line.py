@@ -57,8 +57,12 @@ class Outcome:
         return counts
 
     def share(self, verdict: str) -> float:
-        """Share of the features with this verdict."""
-        return self.counts.get(verdict, 0) / max(1, len(self.verdicts))
+        """Share of the features that may be trusted with this verdict.
+
+        Which neuron or latent is no better than a random one, training decides anew each time.
+        """
+        trusted = len(self.verdicts) - self.counts.get("untrusted", 0)
+        return self.counts.get(verdict, 0) / max(1, trusted)
 
     def verdict(self, feature: str) -> str:
         """The feature's verdict; ``missing`` if it has none."""
@@ -135,22 +139,23 @@ def _gate(answer: str) -> Check:
 
 
 def _all_of(features: Sequence[str], verdict: str) -> Check:
-    return (
-        f"{', '.join(features)} should be {verdict}",
-        lambda outcome: all(outcome.verdict(feature) == verdict for feature in features),
-    )
+    def holds(outcome: Outcome) -> bool:
+        found = {outcome.verdict(feature) for feature in features}
+        return verdict in found and found <= {verdict, "untrusted"}
+
+    return f"{', '.join(features)} should be {verdict} (where they may be trusted)", holds
 
 
 def _at_least(share: float, verdict: str) -> Check:
     return (
-        f"at least {share:.0%} of the features should be {verdict}",
+        f"at least {share:.0%} of the trusted features should be {verdict}",
         lambda outcome: outcome.share(verdict) >= share,
     )
 
 
 def _at_most(share: float, verdict: str) -> Check:
     return (
-        f"at most {share:.0%} of the features should be {verdict}",
+        f"at most {share:.0%} of the trusted features should be {verdict}",
         lambda outcome: outcome.share(verdict) <= share,
     )
 
@@ -181,7 +186,7 @@ LINE: tuple[Checkpoint, ...] = (
     Checkpoint(
         "copy",
         "The base's files, copied.",
-        "everything stable, all effects 0, the gate passes",
+        "all that is trusted is stable, all effects are 0, the gate passes",
         (
             _gate("pass"),
             _at_least(1.0, "stable"),

@@ -24,6 +24,7 @@ from workers.demo.tables import (
 
 BASE = "base"
 ERASED = "erased"
+MAX_UNPROVEN = 0.25
 WATCHED = [
     "number-latent",
     "definition-latent",
@@ -120,6 +121,8 @@ def _register(client: Client, built: Built, names: Names) -> None:
             "feature_set": {"name": names.features, "version": 1},
             "baseline": {"alias": "baseline"},
             "watchlist": WATCHED,
+            # A feature that a control has found out keeps the others from nothing.
+            "policy": {"gate": {"max_unproven_ratio": MAX_UNPROVEN}},
         },
     )
 

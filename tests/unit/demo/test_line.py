@@ -18,7 +18,7 @@ FEATURES = (
 
 
 def row(verdict: str, auroc: float = 0.9, diagnosis: str | None = None) -> dict[str, Any]:
-    effect = 0.0 if verdict == "stable" else -0.25
+    effect = -0.25 if verdict == "drifted" else 0.0
     return {
         "verdict": verdict,
         "change": "identity" if verdict == "drifted" else None,
@@ -56,6 +56,7 @@ def named(name: str) -> Checkpoint:
     return next(checkpoint for checkpoint in LINE if checkpoint.name == name)
 
 
+ONE_NEURON_HOLDS = {"operator_neuron": row("untrusted"), "keyword_neuron": row("stable")}
 NEURONS_HOLD = {"operator_neuron": row("stable"), "keyword_neuron": row("stable")}
 
 
@@ -63,6 +64,8 @@ NEURONS_HOLD = {"operator_neuron": row("stable"), "keyword_neuron": row("stable"
     ("name", "measured"),
     [
         ("copy", outcome("pass", "stable")),
+        ("copy", outcome("pass", "stable", operator_neuron=row("untrusted"))),
+        ("rotated", outcome("fail", "drifted", "rotated", **ONE_NEURON_HOLDS)),
         ("bf16", outcome("pass", "stable")),
         ("benign", outcome("fail", "stable", number_latent=row("drifted"))),
         ("stripped", outcome("fail", "drifted")),
