@@ -25,6 +25,8 @@ from workers.demo.tables import (
 BASE = "base"
 ERASED = "erased"
 MAX_UNPROVEN = 0.25
+ACTIVATION_TOKENS = 98_304
+"""Less than the service's default, for five minutes in all."""
 WATCHED = [
     "number-latent",
     "definition-latent",
@@ -122,7 +124,10 @@ def _register(client: Client, built: Built, names: Names) -> None:
             "baseline": {"alias": "baseline"},
             "watchlist": WATCHED,
             # A feature that a control has found out keeps the others from nothing.
-            "policy": {"gate": {"max_unproven_ratio": MAX_UNPROVEN}},
+            "policy": {
+                "gate": {"max_unproven_ratio": MAX_UNPROVEN},
+                "activation_tokens": ACTIVATION_TOKENS,
+            },
         },
     )
 

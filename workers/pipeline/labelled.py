@@ -38,7 +38,7 @@ def sites_of(name: str, features: Mapping[str, Feature], sites: Mapping[str, str
     return list(dict.fromkeys(site for part in parts for site in part))
 
 
-MAX_TOKENS = 49_152
+MAX_TOKENS = 32_768
 """More tokens of the same documents tell little more of an AUROC, and each one is ranked for
 hundreds of random read-outs."""
 
