@@ -28,7 +28,7 @@ def test_a_damaged_snapshot_is_reported_removed_and_captured_again_on_retry(
             )
         ).one()
     store = world.settings.data_dir / "artifacts" / "snapshots" / key
-    shard = sorted(store.glob("*.safetensors"))[0]
+    shard = sorted(store.glob("shard-*.safetensors"))[0]
     whole = shard.read_bytes()
     shard.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
 
