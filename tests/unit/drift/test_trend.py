@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas
 import pytest
 
 from workers.drift.trend import Point, slow_drift
@@ -42,7 +43,6 @@ def test_errors_that_stay_the_same_over_checkpoints_do_not_alarm() -> None:
 
 
 def test_the_level_is_pandas_ewm_started_at_zero() -> None:
-    pandas = pytest.importorskip("pandas")
     effects = np.random.default_rng(0).normal(size=20)
     expected = pandas.Series([0.0, *effects]).ewm(alpha=0.3, adjust=False).mean().iloc[-1]
     found = slow_drift(walk(effects), MARGIN, weight=0.3)
