@@ -39,12 +39,18 @@ def stable_by_floor(table: VerdictTable, policy: Policy) -> Iterator[str]:
         )
 
 
-def controls_left_out(policy: DriftPolicy, *, labelled: bool) -> Iterator[str]:
+def controls_left_out(policy: DriftPolicy, *, labelled: bool, whole: bool) -> Iterator[str]:
     """A sentence on controls that did not run.
 
     Args:
         labelled: whether a feature claims a concept.
+        whole: whether all latents of a dictionary are watched.
     """
+    if whole and policy.causal.features != "none":
+        yield (
+            "Causal effects are measured for feature sets only: the policy asks for them and none "
+            "was measured; put the latents in question into a feature set."
+        )
     off = [name for name in ControlPolicy.model_fields if getattr(policy.controls, name) is False]
     if off:
         yield (

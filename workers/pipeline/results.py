@@ -125,7 +125,7 @@ def comparison_summary(result: ComparisonResult, case: Case, evidence: Evidence)
     scores = drift_scores(result.verdicts, evidence.controls.randomised, evidence.controls.floor)
     known = scores[np.isfinite(scores)]
     policy = case.question.policy
-    labelled = bool(case.question.target.concepts)
+    target = case.question.target
     return {
         **asdict(result.summary),
         "drift_score_quantiles": {
@@ -137,7 +137,9 @@ def comparison_summary(result: ComparisonResult, case: Case, evidence: Evidence)
         "notes": [
             *result.notes,
             *stable_by_floor(result.verdicts, numeric_policy(policy)),
-            *controls_left_out(policy, labelled=labelled),
+            *controls_left_out(
+                policy, labelled=bool(target.concepts), whole=target.whole is not None
+            ),
         ],
         "invalid_reason": result.invalid_reason,
         "tokens": result.tokens,

@@ -44,15 +44,24 @@ def test_a_floor_that_decides_nothing_is_no_news() -> None:
 
 
 def test_controls_that_the_policy_leaves_out_are_named() -> None:
-    assert list(controls_left_out(DriftPolicy(), labelled=True)) == []
+    assert list(controls_left_out(DriftPolicy(), labelled=True, whole=False)) == []
     (note,) = controls_left_out(
-        DriftPolicy(controls=ControlPolicy(randomised_model=False, numerics=False)), labelled=True
+        DriftPolicy(controls=ControlPolicy(randomised_model=False, numerics=False)),
+        labelled=True,
+        whole=False,
     )
     assert "randomised_model, numerics" in note
 
 
 def test_without_activations_what_needs_them_is_named() -> None:
     policy = DriftPolicy(activation_tokens=0)
-    (note,) = controls_left_out(policy, labelled=True)
+    (note,) = controls_left_out(policy, labelled=True, whole=False)
     assert "random_features, permuted_labels, baselines" in note
-    assert list(controls_left_out(policy, labelled=False)) == []
+    assert list(controls_left_out(policy, labelled=False, whole=False)) == []
+
+
+def test_causal_effects_asked_of_a_whole_dictionary_are_said_to_be_missing() -> None:
+    policy = DriftPolicy.model_validate({"causal": {"features": "watchlist"}})
+    (note,) = controls_left_out(policy, labelled=False, whole=True)
+    assert "feature set" in note
+    assert list(controls_left_out(policy, labelled=False, whole=False)) == []
