@@ -37,19 +37,24 @@ fires on few tokens misses rare labels at nearly all shifts, which costs it half
 _GUARD = 0.01
 """Shifts by less than this share of the tokens leave labels within reach of where they belong."""
 
+_PROBED_DOCUMENTS = 1200
+"""Documents that all fits together see: one document tells little of another's copy."""
+_MOST_FITS = 8
+
 Flags = NDArray[np.bool_]
 Float64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class ProbeCheck:
-    """A probe that was fitted to shifted labels, and how it did on documents it had not seen."""
+    """Probes that were fitted to shifted labels: how they did, on average, on documents that they
+    had not seen."""
 
     auroc: float
     lower: float
     upper: float
     z: float
-    """Standard deviations above the mean of what chance gives."""
+    """Standard deviations above the mean of what chance gives, of all fits together."""
 
     @property
     def leaks(self) -> bool:
@@ -168,28 +173,45 @@ def probe_on_shifted_labels(
     seed: int,
     fold: NDArray[np.intp] | None = None,
 ) -> ProbeCheck:
-    """Fit a cross-fitted probe to shifted labels and score it on the folds it has not seen.
+    """Fit cross-fitted probes to shifted labels and score each on the folds it has not seen.
 
-    Its null distribution is that of the same scores over all further shifts, whose labels took no
-    part in the fit and whose spread is therefore too small by `NULL_INFLATION`.
+    A fit's null distribution is that of the same scores over all further shifts, whose labels took
+    no part in the fit and whose spread is therefore too small by `NULL_INFLATION`. Several shifts
+    are fitted, the fewer documents the more: given the activations, scores of labels without
+    meaning that are documents apart are as good as independent, so that their z add up as
+    Stouffer's do (1949), and what one fit to few documents cannot show, eight can.
 
     Args:
         design, positive, cluster: of the tokens.
         fold: [tokens]; folds of whole clusters where not given.
     """
-    guard = int(_GUARD * len(positive)) + 1
-    offset = int(np.random.default_rng(seed).integers(guard, len(positive) - guard + 1))
-    shifted = np.roll(positive, offset)
-    fold = cluster_folds(cluster, shifted, seed) if fold is None else fold
-    scores = probe_scores(design, shifted, fold, seed).scores
-    aurocs = ShiftedLabels(shifted, fold).aurocs(scores)
-    null = _null(aurocs)
-    lower, upper = np.quantile(null, (alpha / 2, 1 - alpha / 2))
-    spread = NULL_INFLATION * float(null.std())
-    above = float(aurocs[0] - null.mean())
+    spread, found = [], []
+    for offset in _offsets(len(positive), int(cluster.max()) + 1, seed):
+        shifted = np.roll(positive, offset)
+        folds = cluster_folds(cluster, shifted, seed) if fold is None else fold
+        scores = probe_scores(design, shifted, folds, seed).scores
+        aurocs = ShiftedLabels(shifted, folds).aurocs(scores)
+        null = _null(aurocs)
+        found.append((aurocs[0], null.mean(), *np.quantile(null, (alpha / 2, 1 - alpha / 2))))
+        spread.append(NULL_INFLATION * null.std())
+    auroc, centre, lower, upper = np.array(found).T
+    if min(spread) == 0:
+        return ProbeCheck(float(auroc.mean()), float(lower.mean()), float(upper.mean()), 0.0)
+    narrower = np.sqrt(len(found))
     return ProbeCheck(
-        float(aurocs[0]), float(lower), float(upper), above / spread if spread else 0.0
+        float(auroc.mean()),
+        float(centre.mean() + (lower - centre).mean() / narrower),
+        float(centre.mean() + (upper - centre).mean() / narrower),
+        float(((auroc - centre) / np.array(spread)).sum() / narrower),
     )
+
+
+def _offsets(tokens: int, documents: int, seed: int) -> list[int]:
+    """By how many tokens to shift: evenly apart, from a random first."""
+    fits = int(np.clip(_PROBED_DOCUMENTS // documents, 2, _MOST_FITS))
+    guard = int(_GUARD * tokens) + 1
+    turn = (np.random.default_rng(seed).random() + np.arange(fits) / fits) % 1
+    return [guard + int(x * (tokens - 2 * guard)) for x in turn]
 
 
 def _check_probe(
@@ -227,7 +249,7 @@ def _judge(aurocs: Float64, probe: ProbeCheck | None, alpha: float) -> FeatureOu
         return FeatureOutcome(False, detail, figures)
     if probe and probe.leaks:
         detail = (
-            f"A probe fitted to shifted labels reaches AUROC {probe.auroc:.3f} on documents it has "
+            f"Probes fitted to shifted labels reach AUROC {probe.auroc:.3f} on documents they have "
             f"not seen (null interval {probe.lower:.3f} to {probe.upper:.3f}): documents share "
             "content across units of inference; put them into one group."
         )
