@@ -1,18 +1,29 @@
 """Settings: read once, typed, printed without secrets by `featuredrift settings`."""
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AliasChoices, Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
+
+SECRETS_DIR = Path("/run/secrets")
 
 
 class Settings(BaseSettings):
     """Everything that can be configured, from environment variables `FEATUREDRIFT_…`.
 
     `DATABASE_URL` and `REDIS_URL` are read without the prefix as well. All times are in seconds.
+    What no variable sets is looked for in the secrets folder, in a file of the variable's name in
+    lower case: `/run/secrets/database_url`.
     """
 
     model_config = SettingsConfigDict(env_prefix="FEATUREDRIFT_", extra="ignore")
@@ -25,6 +36,9 @@ class Settings(BaseSettings):
         default="redis://localhost:6379/0",
         validation_alias=AliasChoices("REDIS_URL", "FEATUREDRIFT_REDIS_URL"),
     )
+    secrets_dir: Path = Field(
+        default=SECRETS_DIR, description="Folder of files that hold settings, one each."
+    )
     data_dir: Path = Path(".featuredrift")
     artifact_url: str | None = Field(
         default=None, description="fsspec URL of the artifact store; default: <data_dir>/artifacts"
@@ -36,6 +50,10 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8321, ge=0, le=65535)
+    allow_unauthenticated_bind: bool = Field(
+        default=False,
+        description="Let `featuredrift api` listen beyond loopback, though it has no API keys.",
+    )
     max_body_bytes: int = Field(default=64 << 20, ge=1024)
     long_poll_max: float = Field(default=60.0, ge=0)
     metrics_in_api: bool = Field(default=False, description="Serve /metrics from the API process.")
@@ -88,12 +106,28 @@ class Settings(BaseSettings):
             raise ValueError(f"{redact(url)!r} is not a postgresql:// URL; Postgres is required")
         return f"postgresql+psycopg://{rest}"
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the secrets folder where there is one."""
+        folder = Path(os.environ.get("FEATUREDRIFT_SECRETS_DIR") or SECRETS_DIR)
+        files = (SecretsSettingsSource(settings_cls, folder),) if folder.is_dir() else ()
+        return (init_settings, env_settings, *files)
+
     def model_post_init(self, _context: Any) -> None:
         """Check what spans several settings.
 
         Raises:
             ValueError: naming both settings and their values.
         """
+        if "secrets_dir" in self.model_fields_set and not self.secrets_dir.is_dir():
+            raise ValueError(f"secrets_dir={self.secrets_dir} is no folder; mount it, or unset it")
         if self.heartbeat_seconds * 2 > self.lease_seconds:
             raise ValueError(
                 f"heartbeat_seconds={self.heartbeat_seconds} must be at most half of "

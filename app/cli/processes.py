@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.core.reachable import listen, require_loopback, require_postgres, require_redis
+from app.core.reachable import listen, require_postgres, require_redis, require_safe_bind
 from app.settings import get_settings
 
 _GRACEFUL_SECONDS = 5
@@ -33,7 +33,7 @@ def api(
 
     settings = get_settings()
     configure_logging(settings.log_level)
-    require_loopback(host or settings.host)
+    require_safe_bind(settings, host or settings.host)
     require_postgres(settings)
     if listen_fd is None:
         listener = listen(host or settings.host, settings.port if port is None else port)

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from app.core.database import make_engine
+from app.core.logging import get_logger
 from app.core.migrate import current_and_head
 from app.settings import Settings, redact
 
@@ -67,15 +68,31 @@ def require_loopback(host: str) -> None:
     Raises:
         StartError: the address is reachable from other machines.
     """
-    try:
-        addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
-    except OSError as error:
-        raise StartError(f"The host {host!r} cannot be resolved: {error}.") from error
-    if not all(ipaddress.ip_address(address).is_loopback for address in addresses):
+    if not _is_loopback(host):
+        raise StartError(_refusal(host))
+
+
+def require_safe_bind(settings: Settings, host: str) -> None:
+    """Check that the API listens on loopback, unless the settings allow more; then warn.
+
+    In a container the API must listen on the container's address; who can reach it there is for
+    the network around it to bound.
+
+    Raises:
+        StartError: the address is reachable from other machines, and that is not allowed.
+    """
+    if _is_loopback(host):
+        return
+    if not settings.allow_unauthenticated_bind:
         raise StartError(
-            f"Refusing to listen on {host}: it is reachable from other machines, and there are no "
-            "API keys. Listen on 127.0.0.1, and put a proxy that authenticates in front of it."
+            f"{_refusal(host)} In a container whose network admits only such a proxy, set "
+            "FEATUREDRIFT_ALLOW_UNAUTHENTICATED_BIND=true."
         )
+    get_logger(__name__).warning(
+        "the API listens beyond loopback without authentication: whoever reaches this address "
+        "can read, register and delete",
+        host=host,
+    )
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -99,6 +116,21 @@ def listen(host: str, port: int) -> socket.socket:
             "what listens there."
         ) from error
     return listener
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
+    except OSError as error:
+        raise StartError(f"The host {host!r} cannot be resolved: {error}.") from error
+    return all(ipaddress.ip_address(address).is_loopback for address in addresses)
+
+
+def _refusal(host: str) -> str:
+    return (
+        f"Refusing to listen on {host}: it is reachable from other machines, and there are no "
+        "API keys. Listen on 127.0.0.1, and put a proxy that authenticates in front of it."
+    )
 
 
 def _revisions(engine: Engine, settings: Settings) -> tuple[str | None, str | None]:
