@@ -1,7 +1,7 @@
 """Scores against labels with document effects and a known difference of AUROC."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -76,8 +76,12 @@ def label(rng: Rng, tokens: NDArray[np.int64], prevalence: float) -> Labelled:
 
 def inference(
     labelled: Labelled, a: Values, b: Values, policy: Policy, *, sparse: bool
-) -> Inference:
-    """What the service infers of ΔAUROC for features [tokens, features] that claim the concept."""
+) -> tuple[Inference, bool]:
+    """What the service infers of ΔAUROC for features [tokens, features] that claim the concept.
+
+    Returns:
+        The inference, and whether the service would give it: enough documents carry the concept.
+    """
     names = [f"f{i}" for i in range(a.shape[1])]
     columns = tuple(Column(name) for name in names)
     found = concept_evidence(
@@ -85,10 +89,13 @@ def inference(
         Columns(sparse=columns if sparse else (), dense=() if sparse else columns),
         dict.fromkeys(names, CONCEPT),
         labelled.corpus(),
+        replace(policy, min_active_documents=2),
     )
     firing = ((a > 0).mean(0) + (b > 0).mean(0)) / 2
     stratum = firing_stratum(firing, np.full(len(names), not sparse))
-    return infer("concept", found.estimates, policy, stratum)
+    carrying = len(np.unique(labelled.document[labelled.positive]))
+    told = carrying >= policy.min_active_documents
+    return infer("concept", found.estimates, policy, stratum[found.where]), told
 
 
 def probe(rng: Rng, labelled: Labelled, truth: float | None = None) -> tuple[Values, Values, float]:

@@ -95,7 +95,7 @@ def one_concept_set(task: tuple[str, float, np.random.SeedSequence]) -> tuple[in
     truths = rng.choice([-1.0, 1.0], _CONCEPT_FEATURES) * policy.concept
     drawn = [draw(rng, labelled, float(truth)) for truth in truths]
     a, b = (np.stack([d[side] for d in drawn], axis=1) for side in (0, 1))
-    found = concepts.inference(labelled, a, b, policy, sparse=kind == "latent")
+    found, _ = concepts.inference(labelled, a, b, policy, sparse=kind == "latent")
     return int((found.p_drifted <= 0.05).sum()), int((found.p_stable <= 0.05).sum())
 
 

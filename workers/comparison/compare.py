@@ -102,7 +102,7 @@ def compare_snapshots(
     notes = list(pairs.notes)
     auroc = None
     if concepts:
-        evidence = concept_evidence(pairs, columns, concepts, documents)
+        evidence = concept_evidence(pairs, columns, concepts, documents, policy)
         notes.extend(evidence.notes)
         auroc = evidence.auroc
         found["concept"] = (evidence.where, evidence.estimates)

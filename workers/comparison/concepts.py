@@ -11,6 +11,7 @@ from workers.comparison.pairing import Pairs
 from workers.drift.auroc import Labels, PairedAuroc, Scores, paired_auroc
 from workers.drift.estimands import Estimates, variance_of_variance
 from workers.drift.ladder import ConceptAuroc
+from workers.drift.policy import Policy
 from workers.snapshots import Columns
 
 _CHUNK = 65536
@@ -24,16 +25,24 @@ class ConceptEvidence:
 
     auroc: ConceptAuroc
     where: NDArray[np.intp]
-    """Positions of the features with a concept, sparse features first, then dense."""
+    """Positions of the features whose concept enough documents carry, sparse ones first."""
     estimates: Estimates
     """Of ΔAUROC, for those features."""
     notes: tuple[str, ...]
 
 
 def concept_evidence(
-    pairs: Pairs, columns: Columns, concepts: Mapping[str, str], corpus: CorpusLabels
+    pairs: Pairs,
+    columns: Columns,
+    concepts: Mapping[str, str],
+    corpus: CorpusLabels,
+    policy: Policy,
 ) -> ConceptEvidence:
     """AUROC of each labelled feature on both sides, and the estimates of their difference.
+
+    The estimand applies to concepts that enough units of inference carry (`min_active_documents`);
+    features of the others have both AUROC and no test, as no interval on so few documents holds
+    what it promises.
 
     Args:
         concepts: the concept that each feature claims to stand for.
@@ -48,19 +57,25 @@ def concept_evidence(
     for i in labelled:
         by_concept.setdefault(concepts[names[i]], []).append(i)
     results: dict[int, PairedAuroc] = {}
+    judged: list[int] = []
     for concept, positions in by_concept.items():
         labels, kept = _labels(pairs, corpus, concept)
         for first in range(0, len(positions), _GROUP):
             group = positions[first : first + _GROUP]
             for i, (a, b) in zip(group, _gather(pairs, columns, group, kept), strict=True):
                 results[i] = paired_auroc(a, b, labels)
-        if fault := _untellable(labels):
-            notes.append(f"{fault} concept {concept!r}, so that no AUROC on it was judged.")
+        if fault := _untellable(labels, policy.min_active_documents):
+            notes.append(
+                f"{fault} concept {concept!r}, so that no change of AUROC on it was judged."
+            )
+        else:
+            judged += positions
 
-    found = [results[i] for i in labelled]
     baseline, candidate = (np.full(len(names), np.nan) for _ in range(2))
-    baseline[labelled] = [r.baseline for r in found]
-    candidate[labelled] = [r.candidate for r in found]
+    baseline[labelled] = [results[i].baseline for i in labelled]
+    candidate[labelled] = [results[i].candidate for i in labelled]
+    judged.sort()
+    found = [results[i] for i in judged]
     delta = np.array([r.candidate - r.baseline for r in found])
     influence = np.array([r.influence for r in found]).reshape(len(found), corpus.clusters).T
     independent = np.array([r.independent for r in found]).reshape(influence.T.shape).T
@@ -72,7 +87,7 @@ def concept_evidence(
     variance = np.array([r.variance for r in found]) * (1 + 1 / np.maximum(df, 0.1))
     return ConceptEvidence(
         ConceptAuroc(baseline, candidate),
-        np.array(labelled, np.intp),
+        np.array(judged, np.intp),
         Estimates(
             effect=delta,
             point=delta,
@@ -88,15 +103,20 @@ def concept_evidence(
     )
 
 
-def _untellable(labels: Labels) -> str | None:
-    """Why labels cannot tell an AUROC, or its error, as the beginning of a sentence."""
+def _untellable(labels: Labels, least: int) -> str | None:
+    """Why labels cannot tell an AUROC, or its error, as the beginning of a sentence.
+
+    Args:
+        least: units of inference that must carry the concept, and that must be without it in part.
+    """
     if not labels.positive.any():
         return "No token that counts carries"
     if labels.positive.all():
         return "Every token that counts carries"
-    for mask, verb in ((labels.positive, "carries"), (~labels.positive, "is without")):
-        if len(np.unique(labels.cluster[mask])) < 2:
-            return f"Only one document {verb}"
+    for mask, verb in ((labels.positive, "carry"), (~labels.positive, "are in part without")):
+        units = len(np.unique(labels.cluster[mask]))
+        if units < least:
+            return f"Fewer documents than needed ({units} of {least}) {verb}"
     return None
 
 

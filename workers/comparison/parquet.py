@@ -43,8 +43,9 @@ def write_parquet(verdicts: VerdictTable) -> bytes:
     }
     for estimand, found in verdicts.inference.items():
         known = found.known
+        limits = dict(zip(("lower", "upper"), verdicts.limits(estimand), strict=True))
         for name in ("effect", "lower", "upper", "se", "df", "margin", "p_drifted", "p_stable"):
-            values = getattr(found, name)
+            values = limits[name] if name in limits else getattr(found, name)
             columns[f"{estimand}_{name}"] = _numbers(np.where(known, values, np.nan))
         columns[f"{estimand}_margin_source"] = pa.array(
             found.margin_source, pa.string(), mask=~known

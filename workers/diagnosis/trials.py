@@ -349,5 +349,5 @@ def _ratio(x: Array, y: Array) -> Array:
     return np.divide(x, y, out=np.ones_like(x), where=(y > 0) & (x > 0))
 
 
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+def _number(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else float(value)

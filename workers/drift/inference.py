@@ -13,6 +13,10 @@ from workers.drift.shrinkage import heavy_tails, shrink
 
 Array = NDArray[np.float64]
 
+_ONE_END = 0.5
+"""Share of what an AUROC's variance owes that widens its interval. The debt is the far end's alone
+(`auroc.owed_variance`): a test looks at one end and pays it whole, an interval has two."""
+
 
 @dataclass(frozen=True)
 class Inference:
@@ -64,11 +68,12 @@ def infer(
     df = estimates.df / heavy_tails(np.where(known, estimates.tails, np.nan), estimates.df, stratum)
     shrunk, df = shrink(deff, df, stratum)
     df = np.maximum(df, 1.0)
-    variance = np.where(known, shrunk, 0.0) * estimates.unit + estimates.extra
-    se = np.sqrt(variance)
+    seen = np.where(known, shrunk, 0.0) * estimates.unit
+    se = np.sqrt(seen + estimates.extra)
     point = np.where(known, estimates.point, 0.0)
 
-    reach = stats.t.ppf(1 - policy.alpha / 2, df) * se
+    owed = estimates.extra * (_ONE_END if estimand == "concept" else 1.0)
+    reach = stats.t.ppf(1 - policy.alpha / 2, df) * np.sqrt(seen + owed)
     lower, upper = interval(estimand, point, reach, estimates.effect)
     high = to_working(estimand, margin)
     low = np.full_like(high, -np.inf) if estimand in ONE_SIDED else -high

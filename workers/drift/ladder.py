@@ -105,6 +105,7 @@ def judge(
         q_stable=q_stable,
         auroc_a=auroc.baseline if auroc else np.full(features, np.nan),
         auroc_b=auroc.candidate if auroc else np.full(features, np.nan),
+        enough=enough,
         given_reasons={n: b.reason for n, b in blocked.items()},
         confidence=1 - policy.alpha,
     )

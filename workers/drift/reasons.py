@@ -54,6 +54,8 @@ def _sentence(row: FeatureVerdict, confidence: float) -> str:
 
 def describe(estimand: Estimand, e: Estimate, confidence: float) -> str:
     """An estimate in words, with interval and margin."""
+    if e.lower is None or e.upper is None:
+        return f"{estimand} changed by {e.effect:.3g} (margin {e.margin:.3g})"
     level = f"{confidence:.0%} interval"
     if estimand in ("rate", "magnitude", "scale"):
         what = {

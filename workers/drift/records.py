@@ -40,8 +40,9 @@ class Estimate:
     """One estimand of one feature."""
 
     effect: float
-    lower: float
-    upper: float
+    lower: float | None
+    """None for `insufficient` features: in so few documents no interval holds what it promises."""
+    upper: float | None
     se: float
     df: float
     margin: float

@@ -44,6 +44,8 @@ class VerdictTable(Sequence[FeatureVerdict]):
     q_stable: Array
     auroc_a: Array
     auroc_b: Array
+    enough: NDArray[np.bool_]
+    """Active in enough documents to be judged, and for its intervals to cover what they claim."""
     given_reasons: Mapping[str, str] = field(default_factory=dict)
     """Of features whose verdict was given to the ladder rather than found by it."""
     confidence: float = 0.95
@@ -83,6 +85,12 @@ class VerdictTable(Sequence[FeatureVerdict]):
                 result[here] = np.abs(found.effect / found.margin)[here]
         return np.nan_to_num(result)
 
+    def limits(self, estimand: Estimand) -> tuple[Array, Array]:
+        """Both ends of an estimand's interval; NaN where there is none that holds its promise."""
+        found = self.inference[estimand]
+        lower, upper = (np.where(self.enough, x, np.nan) for x in (found.lower, found.upper))
+        return lower, upper
+
     def order(self) -> NDArray[np.intp]:
         """Positions, the most pressing first: by verdict, then p_drifted, then excess."""
         rank = np.select([self.verdict == v for v in VERDICTS], range(len(VERDICTS)))
@@ -107,7 +115,9 @@ class VerdictTable(Sequence[FeatureVerdict]):
     def _row(self, i: int) -> FeatureVerdict:
         activity = self.activity
         estimates = {
-            e: _estimate(found, i) for e, found in self.inference.items() if found.known[i]
+            e: _estimate(found, i, told=bool(self.enough[i]))
+            for e, found in self.inference.items()
+            if found.known[i]
         }
         leading = ESTIMANDS[self.leading[i]] if self.leading[i] >= 0 else None
         lead = estimates.get(leading) if leading else None
@@ -188,11 +198,11 @@ def summarise(table: VerdictTable, alpha: float = 0.05) -> Summary:
     )
 
 
-def _estimate(found: Inference, i: int) -> Estimate:
+def _estimate(found: Inference, i: int, *, told: bool) -> Estimate:
     return Estimate(
         effect=float(found.effect[i]),
-        lower=float(found.lower[i]),
-        upper=float(found.upper[i]),
+        lower=float(found.lower[i]) if told else None,
+        upper=float(found.upper[i]) if told else None,
         se=float(found.se[i]),
         df=float(found.df[i]),
         margin=float(found.margin[i]),

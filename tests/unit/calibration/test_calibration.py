@@ -39,11 +39,14 @@ def test_what_is_drawn_has_the_truth_that_it_claims(family: str) -> None:
         np.testing.assert_allclose(found[name].effect, value, atol=0.03, err_msg=name)
 
 
-@pytest.mark.parametrize(("kind", "firing"), [("independent tokens", 0.05), ("dense", None)])
+@pytest.mark.parametrize(
+    ("kind", "firing"),
+    [("independent tokens", 0.05), ("dense", None), ("variants, skewed", None)],
+)
 def test_intervals_cover_the_truth(kind: str, firing: float | None) -> None:
     task = coverage.Task(kind, firing, 200, 600, np.random.SeedSequence(5))
     for cell in coverage.one_comparison(task):
-        low, high = clopper_pearson(cell.covered, cell.known, 0.999)
+        low, high = clopper_pearson(cell.covered, cell.told, 0.999)
         assert high >= 0.93, cell
         assert low <= 0.97, cell
 

@@ -111,8 +111,14 @@ def test_a_feature_with_one_value_everywhere_is_not_stable(bench: Bench) -> None
     [
         (lambda _: [], "No token that counts carries"),
         (lambda _: [(0, 4 * LENGTH)], "Every token that counts carries"),
-        (lambda document: [(0, 8)] if document == 3 else [], "Only one document carries"),
-        (lambda document: [(8 * (document == 3), 4 * LENGTH)], "Only one document is without"),
+        (
+            lambda document: [(0, 8)] if document == 3 else [],
+            "Fewer documents than needed (1 of 50) carry",
+        ),
+        (
+            lambda document: [(8 * (document == 3), 4 * LENGTH)],
+            "Fewer documents than needed (1 of 50) are in part without",
+        ),
     ],
 )
 def test_labels_that_cannot_tell_are_noted(

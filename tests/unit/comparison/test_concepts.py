@@ -27,7 +27,7 @@ def judged(rng: np.random.Generator, labels: Labelled, losses: NDArray[np.float6
     value = rng.exponential(size=shape) + 0.01
     a = np.where(on, value, 0).astype(np.float32)
     b = np.where(on & ~lost, value * (1 + 0.05 * rng.random(shape)), 0).astype(np.float32)
-    return inference(labels, a, b, Policy(), sparse=True)
+    return inference(labels, a, b, Policy(), sparse=True)[0]
 
 
 def test_intervals_cover_where_few_positives_change() -> None:

@@ -115,6 +115,9 @@ def test_too_few_documents_are_insufficient_with_the_exact_sign_test(latents: np
     assert row.g_active == 14
     assert row.sign_test_p == pytest.approx(binomtest(2, 11, 0.5).pvalue)
     assert "Only 14 active documents" in row.reason
+    # An interval from so few documents does not cover what it claims.
+    assert (row.lower, row.upper) == (None, None)
+    assert all(e.lower is None and np.isfinite(e.effect) for e in row.estimates.values())
 
 
 @pytest.mark.parametrize(("documents", "verdict"), [(3, "insufficient"), (12, "drifted")])
