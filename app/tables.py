@@ -2,6 +2,7 @@
 
 from app.access import audit_tables as audit
 from app.access import tables as access
+from app.alerts import tables as alerts
 from app.core.tables import Base
 from app.evaluations import tables as evaluations
 from app.monitors import tables as monitors
@@ -12,6 +13,7 @@ from app.verdicts import tables as verdicts
 __all__ = [
     "Base",
     "access",
+    "alerts",
     "audit",
     "evaluations",
     "monitors",

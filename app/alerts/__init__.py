@@ -1,0 +1,1 @@
+"""Alerts: what somebody has to look at, opened once and followed over checkpoints."""
