@@ -43,7 +43,7 @@ format: install ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-benchmarks: install ## measure against the peers (about ten minutes)
+benchmarks: install ## measure against the peers (about twenty minutes)
 	$(BIN)/python -m benchmarks
 
 calibration: install ## calibrate the verdicts on known truths (about 15 minutes)
