@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, Field, IPvAnyNetwork, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -56,6 +56,10 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(default=64 << 20, ge=1024)
     long_poll_max: float = Field(default=60.0, ge=0)
+    public_url: str = Field(
+        default="",
+        description="Base of the links in alerts, webhooks and metrics; default: http://host:port",
+    )
     metrics_in_api: bool = Field(default=False, description="Serve /metrics from the API process.")
 
     queue: str = Field(
@@ -91,12 +95,51 @@ class Settings(BaseSettings):
     exporter_refresh: float = Field(default=5.0, gt=0)
     exporter_statement_timeout: float = Field(default=5.0, gt=0)
 
+    # Webhooks: where they may go, and for how long a delivery is tried again.
+    webhook_allowed_networks: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = Field(
+        default=(),
+        description="CIDRs, separated by commas, of non-public addresses that webhooks may go to.",
+    )
+    webhook_timeout: float = Field(default=10.0, gt=0, le=60, description="Of one whole attempt.")
+    webhook_max_age: float = Field(default=3 * 86400.0, gt=0)
+    webhook_retry_delays: Annotated[tuple[float, ...], NoDecode] = Field(
+        default=(5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0),
+        min_length=1,
+        description="Pauses after failed attempts, separated by commas; the last one repeats.",
+    )
+    webhook_log_days: float = Field(
+        default=30.0, gt=0, description="Ended deliveries are kept in the log for so long."
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("model_roots", mode="before")
     @classmethod
     def _split_roots(cls, value: Any) -> Any:
         return tuple(part for part in value.split(":") if part) if isinstance(value, str) else value
+
+    @field_validator("webhook_allowed_networks", "webhook_retry_delays", mode="before")
+    @classmethod
+    def _split_commas(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("webhook_retry_delays")
+    @classmethod
+    def _positive_delays(cls, delays: tuple[float, ...]) -> tuple[float, ...]:
+        for delay in delays:
+            if not 0 < delay <= 7 * 86400:
+                raise ValueError(f"{delay} is no pause; give seconds above 0, at most 7 days")
+        return delays
+
+    @field_validator("public_url")
+    @classmethod
+    def _web_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if url and (parts.scheme not in {"http", "https"} or not parts.hostname):
+            raise ValueError(f"{redact(url)!r} is no web address; give https://host[:port][/path]")
+        return url.rstrip("/")
 
     @field_validator("database_url")
     @classmethod
@@ -126,6 +169,11 @@ class Settings(BaseSettings):
         Raises:
             ValueError: naming both settings and their values.
         """
+        if not self.public_url:
+            host = f"[{self.host}]" if ":" in self.host else self.host
+            self.public_url = f"http://{host}:{self.port}"
+            # A child that is given another port has another default.
+            self.model_fields_set.discard("public_url")
         if "secrets_dir" in self.model_fields_set and not self.secrets_dir.is_dir():
             raise ValueError(f"secrets_dir={self.secrets_dir} is no folder; mount it, or unset it")
         if self.heartbeat_seconds * 2 > self.lease_seconds:

@@ -9,6 +9,7 @@ from app.monitors import tables as monitors
 from app.registry import tables as registry
 from app.repairs import tables as repairs
 from app.verdicts import tables as verdicts
+from app.webhooks import tables as webhooks
 
 __all__ = [
     "Base",
@@ -20,4 +21,5 @@ __all__ = [
     "registry",
     "repairs",
     "verdicts",
+    "webhooks",
 ]

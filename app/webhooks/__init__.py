@@ -1,0 +1,1 @@
+"""Webhooks: events sent to other people's addresses, signed, retried, logged."""
