@@ -42,6 +42,11 @@ class GatePolicy(_Frozen):
     max_unproven_ratio: Share = Field(
         0.0, description="Share that may be inconclusive, insufficient, untrusted or invalid"
     )
+    allow_benign_floor: bool = Field(
+        False,
+        description="Let features pass that are `stable` only within a margin that a checkpoint "
+        "marked benign has raised",
+    )
 
 
 class PagePolicy(_Frozen):

@@ -29,13 +29,18 @@ class Standing:
         state: that evaluation's state.
         trouble: why the evaluation failed, or why there is none.
         counts: features by verdict, of the comparison with the pinned baseline.
-        baseline: name of the checkpoint that it was compared with.
+        baseline: name of the checkpoint that it was compared with; pinned when the evaluation was
+            accepted, so that it holds whatever the monitor's baseline has become since.
         failed_controls: names of negative controls that did not hold.
         drifted: names of drifted features, the worst first; the first few suffice.
         unproven: names of features neither stable nor drifted, likewise.
         untrusted: names of features whose own controls failed, likewise.
         slow_drift: names of features that drift slowly and have not yet drifted, likewise.
         pages: names of features that someone is woken for, likewise.
+        held_by_benign: names of stable features that are not so within the policy's own margins,
+            likewise; only the noise floor of checkpoints marked benign makes them stable.
+        held_count: how many those are.
+        benign: names of the checkpoints whose marks raised these margins.
         notes: what a reader must know of the comparison beside its verdicts.
     """
 
@@ -52,6 +57,9 @@ class Standing:
     untrusted: Sequence[str] = ()
     slow_drift: Sequence[str] = ()
     pages: Sequence[str] = ()
+    held_by_benign: Sequence[str] = ()
+    held_count: int = 0
+    benign: Sequence[str] = ()
     notes: Sequence[str] = ()
 
     @property
@@ -141,7 +149,7 @@ def judge(standing: Standing) -> list[Reason]:
     if standing.drifted_ratio > policy.max_drifted_ratio:
         detail = (
             f"{counts.get('drifted', 0)} of {standing.judged} features have drifted from the "
-            f"baseline{_unjudged(total - standing.judged)}; "
+            f"baseline{_named(standing.baseline)}{_unjudged(total - standing.judged)}; "
             f"the policy lets {policy.max_drifted_ratio:.1%} pass"
         )
         found.append(reason("fail", "drifted", detail, standing.drifted))
@@ -164,6 +172,16 @@ def judge(standing: Standing) -> list[Reason]:
             "though the comparison with the baseline does not show a drift yet"
         )
         found.append(reason("inconclusive", "slow_drift", detail, standing.slow_drift))
+    if standing.held_count and not policy.allow_benign_floor:
+        marks = ", ".join(repr(name) for name in standing.benign)
+        several = len(standing.benign) > 1
+        detail = (
+            f"{standing.held_count} of {counts.get('stable', 0)} stable features are stable only "
+            f"because the benign mark{'s' if several else ''} of {marks} raised their margins; "
+            f"lift the mark{'s' if several else ''} if that update was not harmless, or let the "
+            "policy's gate.allow_benign_floor accept it"
+        )
+        found.append(reason("inconclusive", "benign_floor", detail, standing.held_by_benign))
     if unproven:
         parts = [
             f"{count} {verdict}"
@@ -180,3 +198,7 @@ def judge(standing: Standing) -> list[Reason]:
 
 def _unjudged(count: int) -> str:
     return f" ({count} more could not be judged)" if count else ""
+
+
+def _named(baseline: str | None) -> str:
+    return f" {baseline!r}" if baseline else ""

@@ -285,6 +285,10 @@ class StandingOut(Output):
     failed_controls: list[str]
     pages: list[str] = Field(description="Features that someone is woken for; at most 20")
     slow_drift: list[str] = Field(description="Features that drift slowly; at most 20")
+    held_by_benign: list[str] = Field(
+        description="Features that are stable only because a benign mark raised their margins; "
+        "at most 20"
+    )
     notes: list[str] = Field(
         description="What a reader must know beside the verdicts, also of a `pass`: margins that a "
         "noise floor has raised, controls that did not run, tokens that were left out"
@@ -308,8 +312,8 @@ class GateOut(Output):
                             "evaluation": _EVALUATION,
                             "baseline": "2026-11-01",
                             "code": "drifted",
-                            "detail": "1 of 12 features have drifted from the baseline; the "
-                            "policy lets 0.0% pass",
+                            "detail": "1 of 12 features have drifted from the baseline "
+                            "'2026-11-01'; the policy lets 0.0% pass",
                             "features": ["phone"],
                         }
                     ],
@@ -328,6 +332,7 @@ class GateOut(Output):
                             "failed_controls": [],
                             "pages": ["phone"],
                             "slow_drift": [],
+                            "held_by_benign": [],
                             "notes": [],
                         }
                     ],

@@ -39,11 +39,13 @@ def gate_of(session: Session, model: Model, checkpoint: Checkpoint) -> GateOut:
     named = repository.named_features(session, ids, NAMED_FEATURES)
     baselines = repository.baseline_names(session, ids)
     standings = []
+    moved = {}
     for monitor in monitors:
         evaluation = newest.get(monitor.id)
         if evaluation is None:
             standings.append(_not_evaluated(session, model, monitor))
         else:
+            moved[monitor.name] = _baseline_since(session, model, monitor, evaluation)
             standings.append(
                 _standing(
                     monitor,
@@ -75,7 +77,8 @@ def gate_of(session: Session, model: Model, checkpoint: Checkpoint) -> GateOut:
                 failed_controls=list(standing.failed_controls),
                 pages=list(standing.pages),
                 slow_drift=list(standing.slow_drift),
-                notes=list(standing.notes),
+                held_by_benign=list(standing.held_by_benign),
+                notes=[*standing.notes, *moved.get(standing.monitor, ())],
             )
             for standing in standings
         ],
@@ -121,6 +124,7 @@ def _standing(
     failed_controls: Sequence[str],
     named: Named,
 ) -> Standing:
+    held = _summary(evaluation, "baseline").get("stable_by_benign_floor") or {}
     return Standing(
         monitor=monitor.name,
         policy=DriftPolicy.model_validate(evaluation.policy).gate,
@@ -135,8 +139,25 @@ def _standing(
         untrusted=named.untrusted,
         slow_drift=named.slow_drift,
         pages=named.pages,
+        held_by_benign=[str(name) for name in held.get("features", ())],
+        held_count=int(held.get("count", 0)),
+        benign=[str(name) for name in held.get("checkpoints", ())],
         notes=[str(note) for note in _summary(evaluation, "baseline").get("notes", ())],
     )
+
+
+def _baseline_since(
+    session: Session, model: Model, monitor: Monitor, evaluation: Evaluation
+) -> list[str]:
+    """What has become of the monitor's baseline since the evaluation was accepted."""
+    again = "the answer stands for the one it was decided against; POST /v1/evaluations asks anew"
+    try:
+        now = resolve_baseline(session, model, BaselineRule.model_validate(monitor.baseline))
+    except InvalidInputError as error:
+        return [f"{error.detail}; {again}"]
+    if now.id == evaluation.baseline_checkpoint_id:
+        return []
+    return [f"The monitor's baseline is {now.name!r} by now; {again}."]
 
 
 def _why_not_evaluated(session: Session, model: Model, monitor: Monitor) -> str:

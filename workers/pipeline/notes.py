@@ -1,13 +1,16 @@
 """What a reader must know of a comparison's margins and controls beside its verdicts."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from app.monitors.policy import ControlPolicy, DriftPolicy
+from workers.controls.numerics import BENIGN
 from workers.drift.policy import Policy
 from workers.drift.verdicts import VerdictTable
 
+NAMED = 20
 _FLOOR = "noise_floor:"
 _LABELLED = ("random_features", "permuted_labels")
 """Controls that need labels and raw activations."""
@@ -37,6 +40,36 @@ def stable_by_floor(table: VerdictTable, policy: Policy) -> Iterator[str]:
             f"margins: the noise floor of {source} has raised them ({', '.join(raised)}), and is "
             "right only if that update changed nothing that matters."
         )
+
+
+def stable_by_benign_floor(table: VerdictTable, policy: Policy) -> dict[str, Any]:
+    """The features that are `stable` only because of checkpoints that a person marked benign.
+
+    These are features of which some interval does not lie within the policy's own margin, which
+    the floor of such a checkpoint has raised. Without the mark they would not be shown stable.
+
+    Args:
+        policy: before any noise floor was applied, or after; its own margins count.
+
+    Returns:
+        `count`, the first `features` by name (the widest beyond its margin first), `checkpoints`.
+    """
+    stable = table.verdict == "stable"
+    beyond: dict[int, float] = {}
+    checkpoints: set[str] = set()
+    for estimand, found in table.inference.items():
+        own = float(getattr(policy, estimand))
+        reach = np.maximum(np.abs(found.lower), np.abs(found.upper)) / own
+        benign = np.array([str(s).startswith(_FLOOR + BENIGN) for s in found.margin_source])
+        for index in np.flatnonzero(stable & benign & found.known & (reach > 1)).tolist():
+            beyond[index] = max(beyond.get(index, 0.0), float(reach[index]))
+            checkpoints.add(str(found.margin_source[index]).removeprefix(_FLOOR + BENIGN))
+    worst = sorted(beyond, key=lambda index: (-beyond[index], table.names[index]))
+    return {
+        "count": len(beyond),
+        "features": [str(table.names[index]) for index in worst[:NAMED]],
+        "checkpoints": sorted(checkpoints),
+    }
 
 
 def controls_left_out(policy: DriftPolicy, *, labelled: bool, whole: bool) -> Iterator[str]:

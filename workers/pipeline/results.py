@@ -13,7 +13,7 @@ from workers.pipeline.case import Case, numeric_policy
 from workers.pipeline.controls import ControlEvidence
 from workers.pipeline.diagnosis import Findings
 from workers.pipeline.history import SlowDrift
-from workers.pipeline.notes import controls_left_out, stable_by_floor
+from workers.pipeline.notes import controls_left_out, stable_by_benign_floor, stable_by_floor
 from workers.snapshots import SnapshotReader
 
 TOP_ROWS = 200
@@ -134,6 +134,7 @@ def comparison_summary(result: ComparisonResult, case: Case, evidence: Evidence)
         },
         "paged": int(result.pages.paged.sum()) if result.pages is not None else 0,
         "slow_drift": sum(trend.alarm for trend in evidence.trends.values()),
+        "stable_by_benign_floor": stable_by_benign_floor(result.verdicts, numeric_policy(policy)),
         "notes": [
             *result.notes,
             *stable_by_floor(result.verdicts, numeric_policy(policy)),

@@ -6,7 +6,11 @@ from app.monitors.policy import ControlPolicy, DriftPolicy
 from tests.unit.drift.build import table
 from workers.drift.noise import measure_floor
 from workers.drift.policy import Policy
-from workers.pipeline.notes import controls_left_out, stable_by_floor
+from workers.pipeline.notes import (
+    controls_left_out,
+    stable_by_benign_floor,
+    stable_by_floor,
+)
 
 CLUSTERS, LENGTH, FEATURES = 200, 40, 20
 CLUSTER = np.repeat(np.arange(CLUSTERS), LENGTH)
@@ -65,3 +69,23 @@ def test_causal_effects_asked_of_a_whole_dictionary_are_said_to_be_missing() -> 
     (note,) = controls_left_out(policy, labelled=False, whole=True)
     assert "feature set" in note
     assert list(controls_left_out(policy, labelled=False, whole=False)) == []
+
+
+def test_features_that_only_a_benign_mark_makes_stable_are_named_for_the_gate() -> None:
+    rng = np.random.default_rng(0)
+    shape = (CLUSTERS * LENGTH, FEATURES)
+    a = np.where(rng.random(shape) < 0.2, 1.0, 0)
+    # Only the first three change; the others are the same bit for bit.
+    changed = a.copy()
+    changed[:, :3] = np.where(rng.random((len(a), 3)) < 0.65, a[:, :3], 0)
+    harmless = np.where(rng.random(shape) < 0.55, a, 0)
+    plain = Policy(rate=0.3)
+    for source, named in (("benign:step-7", ["step-7"]), ("float16", [])):
+        floor = measure_floor({source: table(a, harmless, CLUSTER)})
+        judged = table(a, changed, CLUSTER, policy=Policy(rate=0.3, noise_floor=floor))
+        assert set(judged.verdict) == {"stable"}
+        found = stable_by_benign_floor(judged, plain)
+        assert found["checkpoints"] == named
+        assert found["count"] == (3 if named else 0)
+        assert sorted(found["features"]) == (list(judged.names[:3]) if named else [])
+    assert stable_by_benign_floor(table(a, changed, CLUSTER, policy=plain), plain)["count"] == 0

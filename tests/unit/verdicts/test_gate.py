@@ -189,3 +189,32 @@ def test_a_reason_names_the_evaluation_and_the_baseline() -> None:
     found = standing(counts={"drifted": 1}, baseline="v1")
     _, (reason,) = decide([found])
     assert (reason.evaluation, reason.baseline) == (found.evaluation, "v1")
+
+
+def test_stable_by_a_benign_mark_alone_is_inconclusive_and_says_whose_mark() -> None:
+    found = standing(held_by_benign=["phone", "mail"], held_count=2, benign=["step-7"])
+    outcome, (reason,) = decide([found])
+    assert (outcome, reason.code) == ("inconclusive", "benign_floor")
+    assert reason.features == ("phone", "mail")
+    assert "2 of 12 stable features" in reason.detail
+    assert "'step-7'" in reason.detail
+    assert "allow_benign_floor" in reason.detail
+
+
+def test_the_policy_may_accept_what_a_benign_mark_allows() -> None:
+    policy = GatePolicy(allow_benign_floor=True)
+    found = standing(policy=policy, held_by_benign=["phone"], held_count=1, benign=["step-7"])
+    assert decide([found]) == ("pass", [])
+
+
+def test_a_benign_mark_never_hides_what_has_drifted_all_the_same() -> None:
+    found = standing(
+        counts={"stable": 11, "drifted": 1}, held_by_benign=["mail"], held_count=1, benign=["s"]
+    )
+    outcome, reasons = decide([found])
+    assert (outcome, [reason.code for reason in reasons]) == ("fail", ["drifted", "benign_floor"])
+
+
+def test_a_drift_names_the_checkpoint_that_it_is_a_drift_from() -> None:
+    _, (reason,) = decide([standing(counts={"drifted": 1}, baseline="v1")])
+    assert "from the baseline 'v1'" in reason.detail
