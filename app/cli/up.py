@@ -4,15 +4,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.cli.console import complain, out, say
 from app.cli.logs import LogFollower
 from app.cli.signals import on_stop_signal
+from app.core.reachable import StartError
 from app.embedded.errors import InterruptedStartError
-from app.embedded.stack import EmbeddedStack
+
+if TYPE_CHECKING:
+    from app.embedded.stack import EmbeddedStack
 
 DataDir = Annotated[
     Path | None,
@@ -65,8 +68,16 @@ def demo(
 
 
 @contextmanager
-def _stack(verbose: bool, **options: Any) -> Iterator[EmbeddedStack]:
+def _stack(verbose: bool, **options: Any) -> "Iterator[EmbeddedStack]":
     """A running stack that ends with its block: on Ctrl-C in order, on a second one at once."""
+    try:
+        # The other commands run where the embedded servers' packages are not installed.
+        from app.embedded.stack import EmbeddedStack
+    except ModuleNotFoundError as error:
+        raise StartError(
+            f"The package {error.name} is not installed, which running everything on this machine "
+            "needs. Install it: pip install 'featuredrift[embedded,worker]'."
+        ) from error
     given = {name: value for name, value in options.items() if value is not None}
     stack = EmbeddedStack(report=say, **given)
 
@@ -89,7 +100,7 @@ def _stack(verbose: bool, **options: Any) -> Iterator[EmbeddedStack]:
         raise typer.Exit(1)
 
 
-def _serve(stack: EmbeddedStack) -> None:
+def _serve(stack: "EmbeddedStack") -> None:
     out.print("Featuredrift is ready.", style="bold green")
     for name, value in (
         ("API", f"{stack.base_url}  (documentation: {stack.base_url}/docs)"),
