@@ -31,8 +31,6 @@ class Alert(Identified, Base):
         CheckConstraint("(state = 'resolved') = (resolved_at IS NOT NULL)", name="resolved"),
         CheckConstraint(
             "(acknowledged_at IS NULL) = (acknowledged_by IS NULL) "
-            "AND (acknowledged_at IS NULL) = (acknowledged_severity IS NULL) "
-            "AND (acknowledged_at IS NULL) = (acknowledged_condition IS NULL) "
             "AND (state <> 'open' OR acknowledged_at IS NULL) "
             "AND (state <> 'acknowledged' OR acknowledged_at IS NOT NULL)",
             name="acknowledged",
@@ -55,15 +53,13 @@ class Alert(Identified, Base):
     """A feature's, control's or dictionary's name; empty for the monitor's evaluations."""
     condition: Mapped[str]
     severity: Mapped[str]
+    """The worst since it was opened, or since it was last shown to be stable."""
     state: Mapped[str] = mapped_column(default="open")
     opened_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
     resolved_at: Mapped[datetime | None]
     acknowledged_at: Mapped[datetime | None]
     acknowledged_by: Mapped[str | None]
-    acknowledged_severity: Mapped[str | None]
-    """How bad it was when somebody took it on; what is worse than that opens it again."""
-    acknowledged_condition: Mapped[str | None]
     note: Mapped[str | None]
     occurrences: Mapped[int] = mapped_column(default=1, server_default=text("1"))
     """Evaluations that found it so."""

@@ -30,8 +30,6 @@ def upgrade() -> None:
         sa.Column('resolved_at', sa.DateTime(timezone=True), nullable=True),
         sa.Column('acknowledged_at', sa.DateTime(timezone=True), nullable=True),
         sa.Column('acknowledged_by', sa.Text(), nullable=True),
-        sa.Column('acknowledged_severity', sa.Text(), nullable=True),
-        sa.Column('acknowledged_condition', sa.Text(), nullable=True),
         sa.Column('note', sa.Text(), nullable=True),
         sa.Column('occurrences', sa.Integer(), server_default=sa.text('1'), nullable=False),
         sa.Column('first_evaluation_id', sa.Uuid(), nullable=True),
@@ -46,8 +44,6 @@ def upgrade() -> None:
         sa.CheckConstraint("(state = 'resolved') = (resolved_at IS NOT NULL)", name=op.f('ck_alerts_resolved')),
         sa.CheckConstraint(
             "(acknowledged_at IS NULL) = (acknowledged_by IS NULL) "
-            "AND (acknowledged_at IS NULL) = (acknowledged_severity IS NULL) "
-            "AND (acknowledged_at IS NULL) = (acknowledged_condition IS NULL) "
             "AND (state <> 'open' OR acknowledged_at IS NULL) "
             "AND (state <> 'acknowledged' OR acknowledged_at IS NOT NULL)",
             name=op.f('ck_alerts_acknowledged'),
