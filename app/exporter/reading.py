@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.verdicts.gate import Outcome
+
 DURATION_BOUNDS = (1, 5, 15, 60, 300, 900, 1800, 3600, 7200, 21600)
 """Upper bounds in seconds of the buckets of an evaluation's duration."""
 
@@ -44,6 +46,8 @@ class WatchedFeature:
     firing_ratio: float | None
     concept_auroc: float | None
     drift_score: float | None
+    paged: bool
+    slow_drift: bool
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class Health:
     fvu: float | None
     l0: float | None
     dead_ratio: float | None
+    stale: bool
+    """A drifted feature's diagnosis is that the dictionary must be trained again."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,12 @@ class Latest:
     dictionaries: tuple[Health, ...]
     controls: Mapping[str, bool | None]
     """control → whether it passed; none: not applicable, or it cannot be told."""
+
+    @property
+    def invalid(self) -> bool:
+        """No feature could be compared with the baseline at all."""
+        counts = next((c.verdicts for c in self.comparisons if c.name == "baseline"), {})
+        return 0 < sum(counts.values()) == counts.get("invalid", 0)
 
 
 @dataclass(frozen=True)
@@ -92,6 +104,13 @@ class Activity:
     states: Mapping[str, int]
     durations: Mapping[str, Durations]
     last_success: datetime | None
+    newest_failed: bool | None
+    """Whether the newest evaluation that ended by itself failed; none for a disabled monitor, or
+    one without such an evaluation."""
+    gate: Outcome | None
+    """What the monitor's newest evaluation says of its checkpoint; none without one."""
+    alerts: Mapping[tuple[str, str], int]
+    """(severity, unresolved state) → number of alerts."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +131,13 @@ class Reading:
     activity: tuple[Activity, ...]
     newest_checkpoints: tuple[CheckpointInfo, ...]
     aliases: tuple[CheckpointInfo, ...]
+    registered: Mapping[str, datetime]
+    """Model → when its newest checkpoint was registered."""
     outbox_oldest_age: float
     """Seconds that the oldest unpublished message has waited; 0 when there is none."""
     shards: Mapping[str, int]
     """Open state → number of shards."""
+    shards_oldest_queued_age: float
+    """Seconds that the shard that has waited longest for a worker has waited; 0 without any."""
     left_out: Mapping[str, int]
     """Kind of thing → how many are not exported because of the bound on their number."""

@@ -5,13 +5,25 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, case, extract, func, literal, or_, select, text, true
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    case,
+    extract,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    true,
+)
 from sqlalchemy.orm import Session, aliased
+from sqlalchemy.sql.selectable import LateralFromClause
 
-from app.evaluations.tables import Evaluation, OutboxMessage, Shard
+from app.evaluations.tables import Evaluation
 from app.exporter.reading import DURATION_BOUNDS
 from app.monitors.tables import Monitor, PageBudgetEntry
-from app.registry.tables import Alias, Checkpoint, Model
+from app.registry.tables import Alias, Checkpoint, Dictionary, Feature, Model
 from app.verdicts.tables import Control, DictionaryHealth, Verdict
 
 MAX_MONITORS = 1000
@@ -82,6 +94,38 @@ def latest_evaluations(session: Session, monitor_ids: Sequence[UUID]) -> Rows:
     ).all()
 
 
+def newest_evaluations(session: Session, monitor_ids: Sequence[UUID]) -> Rows:
+    """(monitor_id, newest, state, policy, ended): of each enabled monitor with any evaluation.
+
+    `newest`, `state` and `policy` are its newest evaluation's; `ended` is the state of the newest
+    that succeeded or failed, if any: cancelling is somebody's decision, not an outcome.
+    """
+
+    def newest(*conditions: ColumnElement[bool]) -> LateralFromClause:
+        return (
+            select(Evaluation.id, Evaluation.state, Evaluation.policy)
+            .where(Evaluation.monitor_id == Monitor.id, *conditions)
+            .order_by(Evaluation.created_at.desc(), Evaluation.id.desc())
+            .limit(1)
+            .lateral()
+        )
+
+    latest, ended = newest(), newest(Evaluation.state.in_(("succeeded", "failed")))
+    return session.execute(
+        select(
+            Monitor.id.label("monitor_id"),
+            latest.c.id.label("newest"),
+            latest.c.state,
+            latest.c.policy,
+            ended.c.state.label("ended"),
+        )
+        .select_from(Monitor)
+        .join(latest, true())
+        .outerjoin(ended, true())
+        .where(Monitor.id.in_(monitor_ids), Monitor.enabled)
+    ).all()
+
+
 def verdict_counts(session: Session, evaluation_ids: Sequence[UUID]) -> Rows:
     """(evaluation_id, comparison, verdict, features)."""
     return session.execute(
@@ -97,13 +141,19 @@ def verdict_counts(session: Session, evaluation_ids: Sequence[UUID]) -> Rows:
 
 
 def flag_counts(session: Session, evaluation_ids: Sequence[UUID]) -> Rows:
-    """(evaluation_id, comparison, paged, slow_drift): numbers of flagged features."""
+    """(evaluation_id, comparison, paged, slow_drift, only_slow): numbers of flagged features.
+
+    `only_slow`: those whose moving average says what the comparison itself does not show.
+    """
     return session.execute(
         select(
             Verdict.evaluation_id,
             Verdict.comparison,
             func.count().filter(Verdict.paged).label("paged"),
             func.count().filter(Verdict.slow_drift).label("slow_drift"),
+            func.count()
+            .filter(Verdict.slow_drift, Verdict.verdict != "drifted")
+            .label("only_slow"),
         )
         .where(Verdict.evaluation_id.in_(evaluation_ids), or_(Verdict.paged, Verdict.slow_drift))
         .group_by(Verdict.evaluation_id, Verdict.comparison)
@@ -147,6 +197,8 @@ def watched_features(session: Session, evaluation_ids: Sequence[UUID]) -> Rows:
             Verdict.firing_ratio_candidate,
             Verdict.concept_auroc_candidate,
             Verdict.drift_score,
+            Verdict.paged,
+            Verdict.slow_drift,
         )
         .select_from(Evaluation)
         .join(Monitor, Monitor.id == Evaluation.monitor_id)
@@ -178,6 +230,25 @@ def dictionary_health(session: Session, evaluation_ids: Sequence[UUID]) -> Rows:
             DictionaryHealth.evaluation_id.in_(evaluation_ids), DictionaryHealth.role == "candidate"
         )
         .order_by(DictionaryHealth.evaluation_id, DictionaryHealth.dictionary)
+    ).all()
+
+
+def stale_dictionaries(session: Session, evaluation_ids: Sequence[UUID]) -> Rows:
+    """(evaluation_id, dictionary) wherever a drifted feature's diagnosis blames its dictionary."""
+    return session.execute(
+        select(Verdict.evaluation_id, Dictionary.name.label("dictionary"))
+        .distinct()
+        .join(Evaluation, Evaluation.id == Verdict.evaluation_id)
+        .outerjoin(Feature, Feature.id == Verdict.feature_id)
+        .join(
+            Dictionary,
+            Dictionary.id == func.coalesce(Feature.dictionary_id, Evaluation.dictionary_id),
+        )
+        .where(
+            Verdict.evaluation_id.in_(evaluation_ids),
+            Verdict.comparison == "baseline",
+            Verdict.diagnosis == "dictionary_stale",
+        )
     ).all()
 
 
@@ -231,23 +302,4 @@ def aliases(session: Session) -> Rows:
         .where(ranked.c.rank <= MAX_ALIASES)
         .order_by(Model.name, ranked.c.name)
         .limit(MAX_MONITORS * MAX_ALIASES)
-    ).all()
-
-
-def outbox_oldest_age(session: Session) -> float:
-    """Seconds that the oldest unpublished message has waited; 0 when there is none."""
-    age = session.scalar(
-        select(extract("epoch", func.clock_timestamp() - func.min(OutboxMessage.created_at))).where(
-            OutboxMessage.published_at.is_(None)
-        )
-    )
-    return max(0.0, float(age)) if age is not None else 0.0
-
-
-def open_shards(session: Session) -> Rows:
-    """(state, shards) for what waits and what runs; finished ones are history, not load."""
-    return session.execute(
-        select(Shard.state, func.count().label("shards"))
-        .where(Shard.state.in_(("queued", "running")))
-        .group_by(Shard.state)
     ).all()

@@ -10,8 +10,10 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from app.alerts.tables import ALERT_STATES, SEVERITIES
 from app.core.clock import now
-from app.exporter import repository
+from app.exporter import operations, repository
+from app.exporter.gates import gate_of
 from app.exporter.reading import (
     DURATION_BOUNDS,
     Activity,
@@ -26,11 +28,14 @@ from app.exporter.reading import (
 )
 from app.monitors.page_budget import Budget, quarter_of
 from app.monitors.policy import DriftPolicy
+from app.verdicts.gate import Outcome
 from app.verdicts.tables import COMPARISONS, VERDICTS
 
 QUANTILES = (0.1, 0.5, 0.9, 0.99)
 JUDGED = ("drifted", "stable", "inconclusive")
 """Verdicts on features that the data could decide on: the whole of which drifted is a share."""
+
+UNRESOLVED = tuple(state for state in ALERT_STATES if state != "resolved")
 
 Keys = Mapping[UUID, MonitorKey]
 
@@ -48,19 +53,35 @@ def take_reading(session: Session, statement_timeout: float) -> Reading:
     rows, total = repository.monitors(session)
     keys = {row.id: MonitorKey(row.model, row.monitor) for row in rows}
     evaluations = repository.latest_evaluations(session, list(keys))
-    latest, dictionaries_left_out = _latest(session, evaluations, keys)
-    shards = {row.state: row.shards for row in repository.open_shards(session)}
+    latest, dictionaries_left_out, only_slow = _latest(session, evaluations, keys)
+    newest = {row.monitor_id: row for row in repository.newest_evaluations(session, list(keys))}
+    shards = {row.state: row.shards for row in operations.open_shards(session)}
+    found = {entry.key: entry for entry in latest}
+    models = sorted({key.model for key in keys.values()})
     return Reading(
         latest=latest,
         activity=_activity(
-            repository.activity(session, list(keys)), keys, _page_budgets(session, rows)
+            repository.activity(session, list(keys)),
+            keys,
+            _page_budgets(session, rows),
+            newest,
+            {
+                keys[monitor_id]: gate_of(row, found.get(keys[monitor_id]), only_slow)
+                for monitor_id, row in newest.items()
+            },
+            {
+                (keys[row.monitor_id], row.severity, row.state): row.alerts
+                for row in operations.unresolved_alerts(session, list(keys))
+            },
         ),
         newest_checkpoints=_newest_checkpoints(evaluations, keys),
         aliases=tuple(
             CheckpointInfo(row.model, row.checkpoint, row.digest or "", row.alias)
             for row in repository.aliases(session)
         ),
-        outbox_oldest_age=repository.outbox_oldest_age(session),
+        registered={row.model: row.registered for row in operations.registered(session, models)},
+        outbox_oldest_age=operations.outbox_oldest_age(session),
+        shards_oldest_queued_age=operations.shards_oldest_queued_age(session),
         shards={state: shards.get(state, 0) for state in ("queued", "running")},
         left_out={"monitors": total - len(keys), "dictionaries": dictionaries_left_out},
     )
@@ -82,7 +103,8 @@ def wilson(successes: int, trials: int, alpha: float = 0.05) -> tuple[float, flo
 
 def _latest(
     session: Session, evaluations: repository.Rows, keys: Keys
-) -> tuple[tuple[Latest, ...], int]:
+) -> tuple[tuple[Latest, ...], int, Mapping[str, int]]:
+    """Also: dictionaries left out, and evaluation → features that only drift slowly."""
     ids = [row.id for row in evaluations]
     counted: dict[tuple[UUID, str], dict[str, int]] = defaultdict(dict)
     for row in repository.verdict_counts(session, ids):
@@ -91,9 +113,13 @@ def _latest(
         (row.evaluation_id, row.comparison): row.scores
         for row in repository.score_quantiles(session, ids, QUANTILES)
     }
-    flags = {
-        (row.evaluation_id, row.comparison): (row.paged, row.slow_drift)
-        for row in repository.flag_counts(session, ids)
+    flagged = repository.flag_counts(session, ids)
+    flags = {(row.evaluation_id, row.comparison): (row.paged, row.slow_drift) for row in flagged}
+    only_slow = {
+        str(row.evaluation_id): row.only_slow for row in flagged if row.comparison == "baseline"
+    }
+    stale = {
+        (row.evaluation_id, row.dictionary) for row in repository.stale_dictionaries(session, ids)
     }
     features = _by_evaluation(repository.watched_features(session, ids))
     health = _by_evaluation(repository.dictionary_health(session, ids))
@@ -123,11 +149,19 @@ def _latest(
                     firing_ratio=feature.firing_ratio_candidate,
                     concept_auroc=feature.concept_auroc_candidate,
                     drift_score=feature.drift_score,
+                    paged=feature.paged,
+                    slow_drift=feature.slow_drift,
                 )
                 for feature in features[row.id]
             ),
             dictionaries=tuple(
-                Health(entry.dictionary, entry.fvu, entry.l0, entry.dead_ratio)
+                Health(
+                    entry.dictionary,
+                    entry.fvu,
+                    entry.l0,
+                    entry.dead_ratio,
+                    stale=(row.id, entry.dictionary) in stale,
+                )
                 for entry in islice(health[row.id], repository.MAX_DICTIONARIES)
             ),
             controls={entry.control: entry.passed for entry in controls[row.id]},
@@ -135,7 +169,7 @@ def _latest(
         for row in sorted(evaluations, key=lambda row: keys[row.monitor_id].monitor)
     )
     left_out = sum(max(0, len(rows) - repository.MAX_DICTIONARIES) for rows in health.values())
-    return latest, left_out
+    return latest, left_out, only_slow
 
 
 def _summary_of(summary: Mapping[str, Any] | None, comparison: str) -> Mapping[str, Any]:
@@ -207,8 +241,16 @@ def _newest_checkpoints(evaluations: repository.Rows, keys: Keys) -> tuple[Check
 
 
 def _activity(
-    rows: repository.Rows, keys: Keys, budgets: Mapping[UUID, float]
+    rows: repository.Rows,
+    keys: Keys,
+    budgets: Mapping[UUID, float],
+    newest: Mapping[UUID, Any],
+    gates: Mapping[MonitorKey, Outcome],
+    alerts: Mapping[tuple[MonitorKey, str, str], int],
 ) -> tuple[Activity, ...]:
+    failed = {
+        keys[monitor_id]: row.ended == "failed" for monitor_id, row in newest.items() if row.ended
+    }
     left = {keys[monitor_id]: ratio for monitor_id, ratio in budgets.items()}
     ordered = sorted(rows, key=lambda row: (keys[row.monitor_id].monitor, row.state))
     by_monitor = {
@@ -218,6 +260,13 @@ def _activity(
         Activity(
             key=key,
             page_budget_remaining=left.get(key),
+            newest_failed=failed.get(key),
+            gate=gates.get(key),
+            alerts={
+                (severity, state): alerts.get((key, severity, state), 0)
+                for severity in SEVERITIES
+                for state in UNRESOLVED
+            },
             states={row.state: row.evaluations for row in by_monitor.get(key, ())},
             durations={
                 row.state: Durations(

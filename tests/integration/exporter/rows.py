@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.core.database import Database
 from app.core.ids import new_id
 from app.evaluations.tables import Evaluation, OutboxMessage, Shard
 from app.monitors.tables import Monitor
@@ -131,9 +132,36 @@ def add_control(
 
 def add_shard(session: Session, evaluation: Evaluation, *, waiting: float | None = None) -> None:
     """A queued plan shard, with a message that has waited for `waiting` seconds if given."""
-    shard = Shard(kind="plan", evaluation_id=evaluation.id)
+    queued = datetime.now(UTC) - timedelta(seconds=waiting or 0.0)
+    shard = Shard(kind="plan", evaluation_id=evaluation.id, queued_at=queued)
     session.add(shard)
     session.flush()
     if waiting is not None:
-        created = datetime.now(UTC) - timedelta(seconds=waiting)
-        session.add(OutboxMessage(shard_id=shard.id, created_at=created))
+        session.add(OutboxMessage(shard_id=shard.id, created_at=queued, available_at=queued))
+
+
+def judge_by_hand(database: Database) -> None:
+    """One judged checkpoint: three watched features of four, and everything beside them."""
+    with database.unit_of_work() as session:
+        monitor = add_monitor(session, watch=["quotes", "digits", "gone"])
+        older = add_evaluation(session, monitor, "v1", seconds=3)
+        add_verdict(session, older, "quotes", "invalid")
+        newest = add_evaluation(session, monitor, "v2", after=timedelta(hours=1), seconds=42)
+        add_verdict(
+            session,
+            newest,
+            "quotes",
+            "drifted",
+            firing_ratio_candidate=0.25,
+            concept_auroc_candidate=0.75,
+        )
+        add_verdict(session, newest, "digits", "stable", firing_ratio_candidate=0.5)
+        add_verdict(session, newest, "unwatched", "insufficient")
+        add_verdict(session, newest, "quotes", "stable", comparison="previous")
+        add_health(session, newest, "sae-4", fvu=0.125, l0=16.0, dead_ratio=None)
+        add_control(session, newest, passed=False)
+        add_control(session, newest, passed=True, control="numerics")
+        add_control(session, newest, passed=None, control="permuted_labels")
+        add_evaluation(session, monitor, "v2", state="failed", seconds=7200.5)
+        waiting = add_evaluation(session, monitor, "v2", state="queued")
+        add_shard(session, waiting, waiting=90)

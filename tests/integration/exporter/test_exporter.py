@@ -4,7 +4,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import timedelta
 
 import httpx
@@ -12,7 +11,6 @@ import pytest
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as parse_openmetrics,
 )
-from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
@@ -31,72 +29,12 @@ from app.settings import Settings
 from tests.integration.embedded.up import wait_for
 from tests.integration.exporter.rows import (
     NOON,
-    add_control,
     add_evaluation,
-    add_health,
     add_monitor,
-    add_shard,
     add_verdict,
+    judge_by_hand,
 )
-
-Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
-
-
-def scrape(exporter: Exporter, *, refresh: bool = True) -> Samples:
-    """All of Featuredrift's samples, from text that a Prometheus would accept."""
-    if refresh:
-        exporter.refresher.refresh()
-    body, _ = exporter.render()
-    families = text_string_to_metric_families(body.decode())
-    return {
-        (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in families
-        for sample in family.samples
-        if sample.name.startswith("featuredrift_")
-    }
-
-
-def named(samples: Samples, name: str, *labels: str) -> dict[tuple[str, ...], float]:
-    """Samples of one metric, by the values of some labels."""
-    return {
-        tuple(dict(found)[label] for label in labels): value
-        for (metric, found), value in samples.items()
-        if metric == f"featuredrift_{name}"
-    }
-
-
-@pytest.fixture
-def exporter(settings: Settings) -> Iterator[Exporter]:
-    exporter = Exporter(settings)
-    yield exporter
-    exporter.refresher.close()
-
-
-def judge_by_hand(database: Database) -> None:
-    """One judged checkpoint: three watched features of four, and everything beside them."""
-    with database.unit_of_work() as session:
-        monitor = add_monitor(session, watch=["quotes", "digits", "gone"])
-        older = add_evaluation(session, monitor, "v1", seconds=3)
-        add_verdict(session, older, "quotes", "invalid")
-        newest = add_evaluation(session, monitor, "v2", after=timedelta(hours=1), seconds=42)
-        add_verdict(
-            session,
-            newest,
-            "quotes",
-            "drifted",
-            firing_ratio_candidate=0.25,
-            concept_auroc_candidate=0.75,
-        )
-        add_verdict(session, newest, "digits", "stable", firing_ratio_candidate=0.5)
-        add_verdict(session, newest, "unwatched", "insufficient")
-        add_verdict(session, newest, "quotes", "stable", comparison="previous")
-        add_health(session, newest, "sae-4", fvu=0.125, l0=16.0, dead_ratio=None)
-        add_control(session, newest, passed=False)
-        add_control(session, newest, passed=True, control="numerics")
-        add_control(session, newest, passed=None, control="permuted_labels")
-        add_evaluation(session, monitor, "v2", state="failed", seconds=7200.5)
-        waiting = add_evaluation(session, monitor, "v2", state="queued")
-        add_shard(session, waiting, waiting=90)
+from tests.integration.exporter.scraping import Samples, named, scrape
 
 
 def test_every_sample_is_what_the_rows_say(exporter: Exporter, database: Database) -> None:
@@ -126,6 +64,18 @@ def test_every_sample_is_what_the_rows_say(exporter: Exporter, database: Databas
         key("dictionary_l0", dictionary="sae-4"): 16.0,
         key("control_failed", control="no_op"): 1.0,
         key("control_failed", control="numerics"): 0.0,
+        key("feature_paged", feature="quotes"): 0.0,
+        key("feature_paged", feature="digits"): 0.0,
+        key("feature_slow_drift", feature="quotes"): 0.0,
+        key("feature_slow_drift", feature="digits"): 0.0,
+        key("dictionary_stale", dictionary="sae-4"): 0.0,
+        key("evaluation_invalid"): 0.0,
+        key("evaluation_failed"): 0.0,
+        key("gate", gate="fail"): 1.0,
+        key("alerts", severity="page", state="open"): 0.0,
+        key("alerts", severity="page", state="acknowledged"): 0.0,
+        key("alerts", severity="warning", state="open"): 0.0,
+        key("alerts", severity="warning", state="acknowledged"): 0.0,
         key("page_budget_remaining_ratio"): 1.0,
         key("paged_features", comparison="baseline"): 0.0,
         key("paged_features", comparison="previous"): 0.0,
@@ -217,6 +167,7 @@ def test_the_ledger_shows_what_waits(exporter: Exporter, database: Database) -> 
     assert named(samples, "shards", "state") == {("queued",): 1.0, ("running",): 0.0}
     assert named(samples, "exporter_left_out", "kind") == {("monitors",): 0, ("dictionaries",): 0}
     assert 90 <= named(samples, "outbox_oldest_age_seconds")[()] < 150
+    assert 90 <= named(samples, "shards_oldest_queued_age_seconds")[()] < 150
 
 
 def test_the_summary_of_the_pipeline_wins_over_the_rows_it_has_kept(

@@ -1,0 +1,63 @@
+"""The exporter's SQL on what the service as a whole is doing."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import extract, func, select
+from sqlalchemy.orm import Session
+
+from app.alerts.tables import Alert
+from app.evaluations.tables import OutboxMessage, Shard
+from app.exporter.repository import Rows
+from app.registry.tables import Checkpoint, Model
+
+
+def registered(session: Session, models: Sequence[str]) -> Rows:
+    """(model, registered): when the newest checkpoint of each was registered."""
+    return session.execute(
+        select(Model.name.label("model"), func.max(Checkpoint.created_at).label("registered"))
+        .join(Checkpoint, Checkpoint.model_id == Model.id)
+        .where(Model.name.in_(models))
+        .group_by(Model.name)
+    ).all()
+
+
+def unresolved_alerts(session: Session, monitor_ids: Sequence[UUID]) -> Rows:
+    """(monitor_id, severity, state, alerts) of what is open or acknowledged."""
+    return session.execute(
+        select(Alert.monitor_id, Alert.severity, Alert.state, func.count().label("alerts"))
+        .where(Alert.monitor_id.in_(monitor_ids), Alert.state != "resolved")
+        .group_by(Alert.monitor_id, Alert.severity, Alert.state)
+    ).all()
+
+
+def outbox_oldest_age(session: Session) -> float:
+    """Seconds that the oldest unpublished message has been due; 0 when there is none.
+
+    A failed attempt's message waits on purpose before it is due.
+    """
+    age = session.scalar(
+        select(
+            extract("epoch", func.clock_timestamp() - func.min(OutboxMessage.available_at))
+        ).where(OutboxMessage.published_at.is_(None))
+    )
+    return max(0.0, float(age)) if age is not None else 0.0
+
+
+def open_shards(session: Session) -> Rows:
+    """(state, shards) for what waits and what runs; finished ones are history, not load."""
+    return session.execute(
+        select(Shard.state, func.count().label("shards"))
+        .where(Shard.state.in_(("queued", "running")))
+        .group_by(Shard.state)
+    ).all()
+
+
+def shards_oldest_queued_age(session: Session) -> float:
+    """Seconds that the shard that has waited longest for a worker has waited; 0 without any."""
+    age = session.scalar(
+        select(extract("epoch", func.clock_timestamp() - func.min(Shard.queued_at))).where(
+            Shard.state == "queued"
+        )
+    )
+    return max(0.0, float(age)) if age is not None else 0.0
