@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
-from app.core.dependencies import AppDatabase, AppWaiting
+from app.core.dependencies import AppArtifacts, AppDatabase, AppWaiting
 from app.core.paging import Cursor, Limit, Page, decode_cursor, make_page
 from app.core.problems import PROBLEM_RESPONSES
 from app.core.waiting import Wait
@@ -16,7 +16,7 @@ from app.registry.definitions import NAME_PATTERN, Name
 from app.registry.schemas.names import CheckpointName, ModelName, MonitorName
 from app.registry.service.feature_sets import find_feature
 from app.registry.service.models import find_checkpoint, find_model
-from app.verdicts import repository, service
+from app.verdicts import passages, repository, service
 from app.verdicts.repository import HistoryPosition, VerdictFilter, VerdictPosition
 from app.verdicts.schemas import (
     CausalVerdict,
@@ -27,6 +27,7 @@ from app.verdicts.schemas import (
     FeatureHistoryItem,
     GateOut,
     MonitorHistoryItem,
+    PassagesOut,
     Sort,
     VerdictName,
     VerdictOut,
@@ -78,6 +79,26 @@ def list_verdicts(
         rows, limit, lambda row: VerdictPosition(row[1], row[0].feature, row[0].comparison)
     )
     return Page(items=[VerdictOut.model_validate(row) for row, _ in page], next_cursor=following)
+
+
+@router.get("/evaluations/{evaluation}/passages")
+def list_passages(
+    evaluation: UUID,
+    database: AppDatabase,
+    artifacts: AppArtifacts,
+    comparison: Comparison = "baseline",
+    feature: Annotated[list[Name], Query(max_length=100)] = [],  # noqa: B006
+) -> PassagesOut:
+    """Where in the corpus features changed most, with the activations before and after.
+
+    Of the watchlist and the most pressing features, at most 200; illustrations, not evidence.
+    """
+    with database.unit_of_work() as session:
+        find_state(session, evaluation)
+        corpus = passages.corpus_key(session, evaluation)
+    return PassagesOut(
+        items=passages.read_passages(artifacts, evaluation, corpus, comparison, feature)
+    )
 
 
 @router.get("/monitors/{monitor}/history")

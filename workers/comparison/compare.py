@@ -1,7 +1,7 @@
 """A comparison: two snapshots in, a verdict on every feature out."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from workers.comparison.checks import (
     unmeasured_fvu,
 )
 from workers.comparison.concepts import concept_evidence
+from workers.comparison.contexts import passages
 from workers.comparison.corpus import CorpusLabels
 from workers.comparison.pager import Pager
 from workers.comparison.pairing import NotComparableError, Pairs, TokenPairs
@@ -54,6 +55,8 @@ class ComparisonResult:
     robustness: Mapping[str, Mapping[str, Any]] | None = None
     """By feature, agreement with the documents' variants on both sides by perturbation, for JSON;
     None where the corpus has no variants."""
+    passages: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """By feature, where it changed most and where it was strongest, for JSON."""
 
 
 def compare_snapshots(
@@ -67,6 +70,8 @@ def compare_snapshots(
     blocked: Mapping[str, Blocked] | None = None,
     numerics_may_differ: bool = False,
     pages: PageRequest | None = None,
+    shown: int = 0,
+    watchlist: Sequence[str] = (),
     memory_bytes: int = MEMORY_BYTES,
 ) -> ComparisonResult:
     """Judge every feature of two snapshots.
@@ -81,6 +86,8 @@ def compare_snapshots(
         numerics_may_differ: for a numerics control.
         pages: which features may page, for simultaneous intervals. Features that are blocked or
             have too few active documents never page.
+        shown: of how many features passages are looked for: those of the watchlist, then the most
+            pressing ones.
         memory_bytes: bound of the sums held at once; a smaller one costs more passes.
 
     Raises:
@@ -135,7 +142,13 @@ def compare_snapshots(
         units.outliers,
         pager.decide(table) if pager else None,
         variants.figures if variants else None,
+        passages(pairs, columns, documents, _shown(table, shown, watchlist)) if shown else {},
     )
+
+
+def _shown(table: VerdictTable, number: int, watchlist: Sequence[str]) -> list[str]:
+    pressing = (table.names[i] for i in table.order()[: number + len(watchlist)])
+    return list(dict.fromkeys((*watchlist, *pressing)))[:number]
 
 
 def _pair(baseline: SnapshotReader, candidate: SnapshotReader, documents: CorpusLabels) -> Pairs:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.core.digests import canonical_json
 from app.core.faults import fault_point
 from app.evaluations import ledger
 from app.evaluations.ledger import OPEN, Claim, StaleAttempt
@@ -31,6 +32,9 @@ from workers.pipeline.results import (
     verdict_rows,
 )
 
+SHOWN_FEATURES = 200
+"""Features of a comparison whose passages are kept: a watchlist is no longer."""
+
 
 def compare(context: Context, claim: Claim, lease: Lease) -> None:
     """Judge every feature against the pinned baseline and against the previous checkpoint.
@@ -53,6 +57,10 @@ def compare(context: Context, claim: Claim, lease: Lease) -> None:
     rows: list[dict[str, Any]] = []
     summaries: dict[str, dict[str, Any]] = {}
     for side, result in results.items():
+        context.store.write_bytes(
+            f"evaluations/{case.evaluation.id}/{side}.passages.json",
+            canonical_json(result.passages),
+        )
         if case.question.target.whole is not None:
             artifact = f"evaluations/{case.evaluation.id}/{side}.parquet"
             context.store.write_bytes(artifact, write_parquet(result.verdicts))
@@ -127,6 +135,8 @@ def _results(
                 dictionaries=question.target.dictionaries_of(case.names),
                 blocked=controls.blocked(case.names),
                 pages=pages,
+                shown=SHOWN_FEATURES,
+                watchlist=question.watchlist,
             )
             lease.check()
         # A step from the very baseline would page twice for one change.

@@ -6,8 +6,11 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import select
 
+from app.core.errors import NotFoundError
 from app.evaluations.ledger import cancel_evaluation
 from app.evaluations.tables import Snapshot
+from app.registry.documents import parse_jsonl
+from app.verdicts.passages import corpus_key, read_passages
 from tests.support.deployment import World, features_of_all_kinds, save_dictionary, wait_for
 from workers.pipeline.results import TOP_ROWS
 
@@ -47,6 +50,25 @@ def test_features_of_every_kind_are_judged_in_both_comparisons(world: World, sha
         "baseline",
         "previous",
     }
+
+
+def test_passages_read_as_the_documents_do(world: World, shared: dict) -> None:
+    features = world.feature_set(features_of_all_kinds(shared["dictionary"]))
+    monitor = world.monitor(shared["model"], shared["corpus"], feature_set=features)
+    evaluation = world.wait(world.evaluate(monitor, shared["other"], shared["base"]))
+    with world.database.unit_of_work() as session:
+        key = corpus_key(session, evaluation.id)
+    texts = {d.id: d.text for d in parse_jsonl(world.store.read_bytes(key))}
+    (found,) = read_passages(world.store, evaluation.id, key, "baseline", ["probe"])
+    assert {p.kind for p in found.passages} == {"changed", "strongest"}
+    for passage in found.passages:
+        shown = "".join(unit.text for unit in passage.units)
+        assert shown == texts[passage.document][passage.start : passage.end]
+        moved = [abs(u.candidate - u.baseline) for u in passage.units]
+        if passage.kind == "changed":
+            assert moved[passage.peak] == max(moved) > 0
+    with pytest.raises(NotFoundError, match="has no passages"):
+        read_passages(world.store, evaluation.id, key, "previous")
 
 
 def test_the_same_weights_are_stable_and_share_the_snapshot(world: World, shared: dict) -> None:
