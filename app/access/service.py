@@ -23,11 +23,16 @@ KEPT_FOR = timedelta(days=7)
 
 @dataclass(frozen=True)
 class Answer:
-    """What a request is answered, before it is bytes."""
+    """What a request is answered, before it is bytes.
+
+    Attributes:
+        kept: what is stored for a repetition in place of a body that holds a secret.
+    """
 
     status: int
     body: BaseModel
     headers: Mapping[str, str] = field(default_factory=dict)
+    kept: BaseModel | None = None
 
     def response(self) -> Response:
         """The answer as it goes out; NaN and infinities become null."""
@@ -86,7 +91,7 @@ class Posting:
                     request_digest=self.digest,
                     status=answer.status,
                     headers=dict(answer.headers),
-                    body=json.loads(answer.body.model_dump_json()),
+                    body=json.loads((answer.kept or answer.body).model_dump_json()),
                 )
                 repository.forget_old(session, KEPT_FOR)
         return answer.response()

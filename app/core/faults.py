@@ -23,6 +23,8 @@ POINTS = (
     "before-ack",
     "before-publish",
     "after-publish",
+    "before-delivery",
+    "after-delivery",
 )
 
 

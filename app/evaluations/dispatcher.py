@@ -1,7 +1,8 @@
 """The dispatcher: outbox → broker, and what has been dropped → back into the queue.
 
 One works at a time, the holder of an advisory lock; others stand by. It may die at any moment: what
-it published without recording it is published again, which is harmless.
+it published without recording it is published again, which is harmless. Webhooks are delivered in
+threads of their own beside it.
 """
 
 import threading
@@ -18,6 +19,7 @@ from app.core.logging import get_logger
 from app.evaluations import outbox, snapshots, sweep
 from app.evaluations.broker import Broker, BrokerUnavailable
 from app.settings import Settings
+from app.webhooks.deliverer import Deliverer
 
 _LOCK = "SELECT pg_try_advisory_lock(hashtext('featuredrift-dispatcher'))"
 _BATCH = 500
@@ -33,7 +35,8 @@ def run_dispatcher(settings: Settings, stop: threading.Event) -> None:
     """Dispatch until `stop` is set. Outlives restarts of Postgres and of Redis."""
     database = Database(make_engine(settings, pool_size=2, application="dispatcher"))
     backoff = settings.dispatch_interval
-    with Broker(settings) as broker:
+    # Every dispatcher delivers webhooks, also one that stands by.
+    with Deliverer(settings), Broker(settings) as broker:
         while not stop.is_set():
             try:
                 with database.engine.connect() as connection:

@@ -22,6 +22,7 @@ from app.core.errors import ConflictError, NotFoundError
 from app.core.ids import new_id
 from app.evaluations import outbox
 from app.evaluations.tables import Evaluation, Shard
+from app.webhooks.finished import emit_finished
 
 OPEN = ("queued", "running")
 RETRYABLE = ("failed", "cancelled")
@@ -204,12 +205,14 @@ def end_evaluations(
     Snapshots that nobody needs any more are released by the dispatcher's sweep, because a
     snapshot's lock must not be asked for while an evaluation's is held.
     """
-    session.execute(
+    ended = session.scalars(
         update(Evaluation)
         .where(Evaluation.id.in_(evaluation_ids), Evaluation.state.in_(OPEN))
         .values(state=state, error=error, finished_at=func.clock_timestamp())
-    )
+        .returning(Evaluation.id)
+    ).all()
     cancel_shards(session, Shard.evaluation_id.in_(evaluation_ids))
+    emit_finished(session, ended)
 
 
 def cancel_shards(session: Session, where: ColumnElement[bool]) -> None:

@@ -15,6 +15,7 @@ from app.evaluations.tables import Evaluation
 from app.monitors import page_budget
 from app.repairs.writing import replace_proposal
 from app.verdicts.writing import finite_json, replace_results
+from app.webhooks.finished import emit_finished
 from workers.comparison import ComparisonResult, CorpusLabels, compare_snapshots, write_parquet
 from workers.drift.pages import PageRequest
 from workers.pipeline.case import SIDES, Case, numeric_policy, provenance, read_case
@@ -99,6 +100,7 @@ def compare(context: Context, claim: Claim, lease: Lease) -> None:
         evaluation.state, evaluation.step, evaluation.error = "succeeded", "done", None
         evaluation.summary = finite_json(_summary(case, summaries, controls, findings))
         evaluation.finished_at = session.scalar(select(func.clock_timestamp()))
+        emit_finished(session, [evaluation.id])
 
     context.settle(finish)
 
