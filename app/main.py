@@ -13,6 +13,7 @@ from fastapi.openapi.utils import get_openapi
 
 from app import health
 from app.access.audit_routes import router as audit
+from app.alerts.routes import router as alerts
 from app.core.artifacts import ArtifactStore
 from app.core.body_limit import BodyLimit
 from app.core.database import Database, make_engine
@@ -29,6 +30,7 @@ from app.registry.routes.models import router as models
 from app.repairs.routes import router as repairs
 from app.settings import Settings, get_settings
 from app.verdicts.routes import router as verdicts
+from app.webhooks.routes import router as webhooks
 
 # Twice as many threads as there may be callers waiting: the others are never kept out.
 THREADS = 2 * MAX_WAITING
@@ -58,7 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     v1 = APIRouter(prefix="/v1")
     for router in (
         *(models, checkpoints, corpora, dictionaries, feature_sets),
-        *(monitors, evaluations, verdicts, repairs, audit),
+        *(monitors, evaluations, verdicts, repairs, alerts, webhooks, audit),
     ):
         v1.include_router(router)
     app.include_router(v1)

@@ -60,6 +60,10 @@ class Settings(BaseSettings):
         default="",
         description="Base of the links in alerts, webhooks and metrics; default: http://host:port",
     )
+    runbook_url: str = Field(
+        default="docs/runbooks",
+        description="Folder or web address of the runbooks that alerts link to, without a slash.",
+    )
     metrics_in_api: bool = Field(default=False, description="Serve /metrics from the API process.")
 
     queue: str = Field(

@@ -6,7 +6,7 @@ worker that has lost its lease changes no row. All times are the database's.
 
 Locks are always taken in the order snapshots (by key), evaluations (by id), shards; each in mode
 NO KEY UPDATE. Whoever needs only a later one starts there. A monitor's row, locked for its page
-budget, comes last of all. Hence no deadlock.
+budget or its alerts, comes after them, then alerts, then webhooks. Hence no deadlock.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from app.alerts.service import follow_all
 from app.core.errors import ConflictError, NotFoundError
 from app.core.ids import new_id
 from app.evaluations import outbox
@@ -212,6 +213,7 @@ def end_evaluations(
         .returning(Evaluation.id)
     ).all()
     cancel_shards(session, Shard.evaluation_id.in_(evaluation_ids))
+    follow_all(session, ended)
     emit_finished(session, ended)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.alerts.service import follow_monitor
 from app.core.clock import now
 from app.core.errors import InvalidInputError, NotFoundError
 from app.core.immutability import require_same
@@ -129,6 +130,7 @@ def change(session: Session, name: str, body: MonitorPatch, if_match: str | None
         monitor.version += 1
         monitor.updated_at = now()
     session.flush()
+    follow_monitor(session, monitor, view.model)
     return find_monitor(session, name)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.alerts.service import follow
 from app.core.digests import canonical_json
 from app.core.faults import fault_point
 from app.evaluations import ledger
@@ -100,6 +101,7 @@ def compare(context: Context, claim: Claim, lease: Lease) -> None:
         evaluation.state, evaluation.step, evaluation.error = "succeeded", "done", None
         evaluation.summary = finite_json(_summary(case, summaries, controls, findings))
         evaluation.finished_at = session.scalar(select(func.clock_timestamp()))
+        follow(session, evaluation.id)
         emit_finished(session, [evaluation.id])
 
     context.settle(finish)
