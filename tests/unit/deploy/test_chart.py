@@ -217,7 +217,7 @@ def test_the_names_that_the_values_must_not_set_are_those_that_the_chart_sets(
         for name in variables(pod)
     }
 
-    assert set(refused) == own - set(SHAPES["everything"]["settings"])
+    assert set(refused) == own - {"PUBLIC_URL", *SHAPES["everything"]["settings"]}
 
 
 def test_each_command_exists(resources: list[helm.Resource]) -> None:

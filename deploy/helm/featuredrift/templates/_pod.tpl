@@ -25,6 +25,10 @@
   value: /models
 - name: FEATUREDRIFT_ALLOW_HUB
   value: {{ $values.models.allowHub | quote }}
+{{- if not (hasKey $values.settings "PUBLIC_URL") }}
+- name: FEATUREDRIFT_PUBLIC_URL
+  value: http://{{ include "featuredrift.fullname" .root }}-api.{{ .root.Release.Namespace }}:{{ $values.api.port }}
+{{- end }}
 {{- range $name, $value := $values.settings }}
 - name: FEATUREDRIFT_{{ $name }}
   value: {{ $value | quote }}
