@@ -1,21 +1,34 @@
 """`featuredrift check` against the real API: the exit code is the gate's answer."""
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import uvicorn
 from fastapi.testclient import TestClient
+from junitparser import Error, Failure, JUnitXml
 
 from app.core.database import Database
 from app.main import create_app
+from app.repairs.writing import replace_proposal
 from app.settings import Settings
 from tests.integration.embedded.up import command, environment, wait_for
-from tests.support.api import finish, make_checkpoint, register_line, verdict
+from tests.support.api import (
+    FEATURES,
+    finish,
+    make_checkpoint,
+    register_checkpoint,
+    register_line,
+    verdict,
+)
 
 
 @pytest.fixture
@@ -145,3 +158,184 @@ def test_mistakes_are_errors_and_named(
     assert code == 3
     assert err.startswith("error: ")
     assert said in err
+
+
+def judged(client: TestClient, settings: Settings, database: Database, word: str) -> None:
+    """The checkpoint `new`, with one feature of that verdict, a repair and controls."""
+    (evaluation,) = register_checkpoint(client, settings, "new")["evaluations"]
+    rows = [
+        verdict("number", word, diagnosis="rotated" if word == "drifted" else None),
+        verdict("up", "stable"),
+        verdict("both", "stable"),
+    ]
+    control = {"control": "no_op", "passed": True, "detail": "exactly 0", "figures": {}}
+    change = {"feature": "up", "old": FEATURES[1], "new": FEATURES[1], "reason": "r"}
+    with database.unit_of_work() as session:
+        finish(session, evaluation, rows, controls=[control])
+        replace_proposal(
+            session,
+            UUID(evaluation),
+            "baseline",
+            changes=[{**change, "diagnosis": "rotated", "evidence": {}}],
+            features=FEATURES,
+        )
+
+
+def reports(folder: Path) -> tuple[str, ...]:
+    return ("--junit", str(folder / "gate.xml"), "--markdown", str(folder / "gate.md"))
+
+
+@pytest.mark.parametrize(
+    ("word", "code", "kind"),
+    [("stable", 0, None), ("drifted", 1, Failure), ("inconclusive", 2, Error)],
+)
+def test_the_answer_is_told_in_every_form(
+    api_url: str,
+    client: TestClient,
+    settings: Settings,
+    database: Database,
+    tmp_path: Path,
+    word: str,
+    code: int,
+    kind: type | None,
+) -> None:
+    judged(client, settings, database, word)
+
+    found, out, err = run(api_url, "bot", "new", *reports(tmp_path))
+
+    assert found == code, err
+    assert "watch against base: 3 features:" in out
+    assert f"{api_url}/v1/evaluations/" in out
+    assert "repair proposed: up (rotated)" in out
+    assert ("identity 0.1 [0.05, 0.15], margin 0.2; rotated" in out) == (word == "drifted")
+    suites = JUnitXml.fromstring((tmp_path / "gate.xml").read_bytes())
+    cases = {case.name: case.result for suite in suites for case in suite}
+    assert set(cases) == {"bot new", "number", "up", "both", "no_op"}
+    assert [type(result) for result in cases["number"]] == ([kind] if kind else [])
+    assert "/v1/repairs/" in (tmp_path / "gate.md").read_text()
+    assert sorted(path.name for path in tmp_path.glob("*gate*")) == ["gate.md", "gate.xml"]
+
+
+def test_json_holds_the_evidence_with_links(
+    api_url: str, client: TestClient, settings: Settings, database: Database
+) -> None:
+    judged(client, settings, database, "drifted")
+
+    code, out, _ = run(api_url, "bot", "new", "--json")
+
+    (evidence,) = json.loads(out)["evidence"]
+    assert code == 1
+    assert evidence["drifted"][0]["diagnosis"] == "rotated"
+    assert [row["feature"] for row in evidence["watched"]].count("up") == 1
+    for name in ("evaluation", "drifted", "repair"):
+        path = evidence["links"][name].removeprefix(api_url)
+        assert client.get(path).status_code == 200
+
+
+def test_of_a_whole_dictionary_the_watchlist_is_reported(
+    api_url: str, client: TestClient, settings: Settings, database: Database, tmp_path: Path
+) -> None:
+    whole = {"feature_set": None, "dictionary": "layer-1", "watchlist": ["latent-3"]}
+    body = {"name": "all", "model": "bot", "corpus": "probes", "baseline": {"alias": "baseline"}}
+    wanted = {k: v for k, v in (body | whole).items() if v is not None}
+    assert client.post("/v1/monitors", json=wanted).status_code == 201
+    evaluations = register_checkpoint(client, settings, "new")["evaluations"]
+    for evaluation in evaluations:
+        monitor = client.get(f"/v1/evaluations/{evaluation}").json()["monitor"]
+        names = ["latent-1", "latent-3"] if monitor == "all" else ["number"]
+        with database.unit_of_work() as session:
+            finish(session, evaluation, [verdict(name, "stable") for name in names])
+
+    code, _, _ = run(api_url, "bot", "new", *reports(tmp_path))
+
+    suites = JUnitXml.fromstring((tmp_path / "gate.xml").read_bytes())
+    assert code == 0
+    assert {case.name for suite in suites for case in suite} == {"bot new", "latent-3", "number"}
+
+
+@pytest.mark.parametrize(
+    ("option", "path", "said"),
+    [
+        ("--junit", "missing/gate.xml", "there is no folder"),
+        ("--markdown", ".", "is a folder"),
+        ("--markdown", "gate.xml", "name two files"),
+    ],
+)
+def test_a_bad_path_is_an_error_before_anything_is_asked(
+    tmp_path: Path, option: str, path: str, said: str
+) -> None:
+    nobody = "http://127.0.0.1:1"
+    other = () if option == "--junit" else ("--junit", str(tmp_path / "gate.xml"))
+
+    code, _, err = run(nobody, "bot", "new", option, str(tmp_path / path), *other)
+
+    assert code == 3
+    assert said in err
+    assert "does not answer" not in err
+
+
+def test_on_an_error_the_files_say_so_and_last_weeks_answer_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "gate.xml").write_text("last week: pass")
+
+    code, out, err = run("http://127.0.0.1:1", "bot", "new", "--json", *reports(tmp_path))
+
+    ((case,),) = JUnitXml.fromstring((tmp_path / "gate.xml").read_bytes())
+    assert code == 3
+    assert isinstance(case.result[0], Error)
+    assert "does not answer" in case.result[0].message
+    assert "could not be asked" in (tmp_path / "gate.md").read_text()
+    assert json.loads(out)["gate"] == "error"
+    assert "does not answer" in err
+
+
+@pytest.mark.parametrize(
+    "arguments", [("bot",), ("bot", "new", "--bogus"), ("bot", "new", "--parent", "base")]
+)
+def test_a_mistyped_command_is_an_error_and_not_inconclusive(arguments: tuple[str, ...]) -> None:
+    assert run("http://127.0.0.1:1", *arguments)[0] == 3
+
+
+def test_a_bad_setting_is_an_error_and_not_a_failed_gate(tmp_path: Path) -> None:
+    done = subprocess.run(
+        command("check", "bot", "new"),
+        capture_output=True,
+        text=True,
+        env=environment(FEATUREDRIFT_PORT="many"),
+    )
+    assert done.returncode == 3
+    assert "setting FEATUREDRIFT_PORT" in done.stderr or "setting port" in done.stderr
+
+
+def test_an_interrupted_check_is_an_error_and_leaves_files_that_say_so(
+    api_url: str, client: TestClient, settings: Settings, tmp_path: Path
+) -> None:
+    register_checkpoint(client, settings, "new")
+    source = str(settings.allowed_roots[0] / "new")
+    process = start(api_url, "bot", "new", "--source", source, *reports(tmp_path))
+    assert process.stderr is not None
+    assert "was registered already" in process.stderr.readline()
+
+    os.kill(process.pid, signal.SIGINT)
+    process.communicate(timeout=60)
+
+    ((case,),) = JUnitXml.fromstring((tmp_path / "gate.xml").read_bytes())
+    assert process.returncode == 3
+    assert isinstance(case.result[0], Error)
+
+
+def test_an_api_that_is_something_else_is_an_error() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def answer() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    code, _, err = run(f"http://127.0.0.1:{listener.getsockname()[1]}", "bot", "new")
+    thread.join(10)
+    listener.close()
+    assert code == 3
+    assert "is not the API of Featuredrift" in err

@@ -1,0 +1,49 @@
+"""The sentences that the summary, the comment and the test report share."""
+
+from typing import Any
+
+from app.cli.check.evidence import Evidence
+
+ORDER = ("stable", "drifted", "inconclusive", "insufficient", "untrusted", "invalid")
+
+
+def counts(one: Evidence) -> str:
+    """`12 features: 11 stable, 1 drifted`."""
+    known = one.standing["counts"]
+    parts = [f"{known[word]} {word}" for word in ORDER if known.get(word)]
+    total = one.standing["features"]
+    return f"{plural(total, 'feature')}: {', '.join(parts)}" if parts else "no verdicts"
+
+
+def against(one: Evidence) -> str:
+    """` against v1`, where a baseline is known."""
+    baseline = one.standing["baseline"]
+    return f" against {baseline}" if baseline else ""
+
+
+def measured(row: dict[str, Any]) -> str:
+    """`identity 0.41 [0.28, 0.54], margin 0.2`."""
+    if row["effect"] is None:
+        return str(row["reason"])
+    interval = ""
+    if row["lower"] is not None and row["upper"] is not None:
+        interval = f" [{row['lower']:.3g}, {row['upper']:.3g}]"
+    margin = "" if row["margin"] is None else f", margin {row['margin']:.3g}"
+    raised = row["margin_source"]
+    source = "" if raised in (None, "policy") else f" ({raised})"
+    return f"{row['estimand'] or 'effect'} {row['effect']:.3g}{interval}{margin}{source}"
+
+
+def repaired(repair: dict[str, Any]) -> str:
+    """`phone (rotated), mail (rescaled)`."""
+    return ", ".join(f"{change['feature']} ({change['diagnosis']})" for change in repair["changed"])
+
+
+def named(reason: dict[str, Any]) -> str:
+    """` (phone, mail)`, where a reason names features."""
+    return f" ({', '.join(reason['features'])})" if reason["features"] else ""
+
+
+def plural(count: int, word: str) -> str:
+    """`1 feature`, `2 features`."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
