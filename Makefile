@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 EXTRAS := worker,embedded,demo,s3,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-unit check format benchmarks calibration clean
+.PHONY: help install demo up test test-unit check format dashboards benchmarks calibration clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -32,16 +32,20 @@ test: install ## run all tests
 test-unit: install ## run the fast tests
 	$(BIN)/python -m pytest -x -q tests/unit
 
-check: install ## lint, types, import rules, migrations in step with the tables
+check: install ## lint, types, import rules, migrations and dashboards in step with the code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m migrations.check
+	$(BIN)/python -m deploy.grafana --check
 
 format: install ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+dashboards: install ## write the Grafana dashboards anew
+	$(BIN)/python -m deploy.grafana
 
 benchmarks: install ## measure against the peers (about twenty minutes)
 	$(BIN)/python -m benchmarks
