@@ -31,6 +31,7 @@ put() {
 
 put postgres_password "$(random)"
 put postgres_reader_password "$(random)"
+put postgres_grafana_password "$(random)"
 put grafana_admin_password "$(random)"
 put redis.conf "requirepass $(random)"
 

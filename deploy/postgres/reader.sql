@@ -1,5 +1,5 @@
--- The role that only reads, for the exporter and Grafana. For psql; safe to run again: it is run
--- after each migration, because new tables need the grant too.
+-- The role that only reads, for the exporter and for scaling workers. For psql; safe to run again, and
+-- to be run after each migration, because new tables need the grant too.
 \set password `cat /run/secrets/postgres_reader_password`
 -- A statement that fails is logged with its text; the password is in one of them.
 SET log_min_error_statement = panic;

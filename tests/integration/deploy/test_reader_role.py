@@ -1,4 +1,4 @@
-"""The role of the exporter and Grafana: it reads all that they show, and nothing that signs."""
+"""The role of the exporter: it reads all that is shown, and nothing that signs."""
 
 import subprocess
 from importlib.util import find_spec

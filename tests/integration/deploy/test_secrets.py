@@ -38,7 +38,7 @@ def test_they_are_random_and_never_replaced(tmp_path: Path) -> None:
     other = make_secrets(tmp_path / "b")
     assert all(other[name] != text for name, text in first.items())
     passwords = [text for name, text in first.items() if name.endswith("_password")]
-    assert len(set(passwords)) == len(passwords) == 3
+    assert len(set(passwords)) == len(passwords) == 4
     assert all(len(password) == 48 for password in passwords)
 
 

@@ -393,6 +393,9 @@ def test_monitors_point_at_the_services(rendered: dict[str, list[helm.Resource]]
     services = helm.of_kind(rendered["everything"], "Service")
     monitors = helm.of_kind(rendered["everything"], "ServiceMonitor")
 
+    configuration = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    limits = {job["job_name"]: job.get("sample_limit") for job in configuration["scrape_configs"]}
+
     assert set(monitors) == {"api", "exporter"}
     for component, monitor in monitors.items():
         spec, service = monitor["spec"], services[component]
@@ -401,8 +404,25 @@ def test_monitors_point_at_the_services(rendered: dict[str, list[helm.Resource]]
         assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
         assert endpoint["path"] == "/metrics"
         assert spec["namespaceSelector"] == {"matchNames": ["ml"]}
-        assert spec["sampleLimit"] > 0
+        assert spec["sampleLimit"] == limits[f"featuredrift-{component}"]
+        [relabeling] = endpoint["relabelings"]
+        assert relabeling == {
+            "targetLabel": "job",
+            "replacement": f"watch-featuredrift-{component}",
+        }
         assert monitor["metadata"]["labels"]["release"] == "prometheus"
+
+
+def test_the_job_has_the_name_that_the_rules_look_for() -> None:
+    rules = (ROOT / "deploy" / "prometheus" / "rules" / "conditions.yml").read_text()
+    patterns = set(re.findall(r'job=~"([^"]+exporter)"', rules))
+    renamed = helm.render(WATCHED, {"fullnameOverride": "drift"})
+    monitor = helm.of_kind(renamed, "ServiceMonitor")["exporter"]
+    job = monitor["spec"]["endpoints"][0]["relabelings"][0]["replacement"]
+
+    assert patterns
+    assert job == "featuredrift-drift-exporter"
+    assert all(re.fullmatch(pattern, job) for pattern in patterns)
 
 
 def test_the_rules_are_those_of_prometheus(rendered: dict[str, list[helm.Resource]]) -> None:

@@ -22,7 +22,7 @@ from tests.unit.deploy.installed import ROOT
 SERVICES: dict[str, Any] = compose.load()["services"]
 EACH = pytest.mark.parametrize("name", SERVICES)
 OURS = sorted(name for name, service in SERVICES.items() if "build" in service)
-ONE_SHOT = {"migrate", "reader"}
+ONE_SHOT = {"migrate", "roles"}
 FILES = [ROOT / "docker-compose.yml", ROOT / "deploy" / "compose.s3.yml"]
 
 
@@ -50,7 +50,7 @@ def test_the_schema_would_notice(schema: dict[str, Any]) -> None:
 
 def test_it_has_all_processes() -> None:
     assert set(SERVICES) == {
-        *("api", "dispatcher", "exporter", "worker", "gpu-worker", "migrate", "reader"),
+        *("api", "dispatcher", "exporter", "worker", "gpu-worker", "migrate", "roles"),
         *("postgres", "redis", "prometheus", "alertmanager", "grafana"),
     }
 
@@ -130,7 +130,7 @@ def test_databases_and_workers_have_no_way_out() -> None:
     internal = {name for name, options in networks.items() if options.get("internal")}
 
     assert internal == {"data", "metrics"}
-    for name in ("postgres", "redis", "worker", "gpu-worker", "exporter", "migrate", "reader"):
+    for name in ("postgres", "redis", "worker", "gpu-worker", "exporter", "migrate", "roles"):
         assert set(SERVICES[name]["networks"]) <= internal, name
 
 
@@ -236,8 +236,8 @@ def test_nothing_starts_before_the_schema_is_there() -> None:
 
     for name in ("api", "dispatcher", "worker", "gpu-worker"):
         assert "migrate" in after[name]
-    assert after["reader"] == {"migrate"}
-    assert after["exporter"] == after["grafana"] == {"reader"}
+    assert after["roles"] == {"migrate"}
+    assert after["exporter"] == after["grafana"] == {"roles"}
 
 
 def needs(service: dict[str, Any]) -> dict[str, str]:
@@ -265,7 +265,7 @@ def test_prometheus_scrapes_services_of_the_stack_by_ports_they_listen_on() -> N
         "alertmanager": 9093,
         "grafana": 3000,
     }
-    known = {f"{name}:{port}" for name, port in ports.items()} | {"localhost:9090"}
+    known = {f"{name}:{port}" for name, port in ports.items()} | {"127.0.0.1:9090"}
     scraped = {
         target
         for job in configuration["scrape_configs"]
@@ -282,5 +282,5 @@ def test_prometheus_scrapes_services_of_the_stack_by_ports_they_listen_on() -> N
     assert {"api:8321", "exporter:9321"} <= scraped <= known
     assert alerted == {"alertmanager:9093"}
     shared = set(SERVICES["prometheus"]["networks"])
-    for target in scraped - {"localhost:9090"}:
+    for target in scraped - {"127.0.0.1:9090"}:
         assert shared & set(SERVICES[target.partition(":")[0]]["networks"])
