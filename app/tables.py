@@ -8,6 +8,7 @@ from app.evaluations import tables as evaluations
 from app.monitors import tables as monitors
 from app.registry import tables as registry
 from app.repairs import tables as repairs
+from app.retention import tables as retention
 from app.verdicts import tables as verdicts
 from app.webhooks import tables as webhooks
 
@@ -20,6 +21,7 @@ __all__ = [
     "monitors",
     "registry",
     "repairs",
+    "retention",
     "verdicts",
     "webhooks",
 ]

@@ -48,7 +48,8 @@ def start(
         "previous": str(previous_id) if previous_id is not None else None,
         "corpus": session.get_one(Corpus, monitor.corpus_id).digest,
         "features": _target_digest(session, monitor),
-        "policy": monitor.policy,
+        # How long snapshots are kept changes no answer, so it makes no new question.
+        "policy": {key: monitor.policy[key] for key in monitor.policy if key != "retention"},
     }
     marked = benign_checkpoints(session, model.id, exclude={baseline.id, checkpoint.id})
     if marked:

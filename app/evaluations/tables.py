@@ -22,7 +22,7 @@ EVALUATION_STATES = ("queued", "running", "succeeded", "failed", "cancelled")
 EVALUATION_STEPS = ("plan", "capture", "compare", "done")
 SHARD_KINDS = ("plan", "capture", "compare")
 SHARD_STATES = ("queued", "running", "succeeded", "failed", "cancelled")
-SNAPSHOT_STATES = ("pending", "complete", "failed")
+SNAPSHOT_STATES = ("pending", "complete", "failed", "collected")
 SNAPSHOT_ROLES = (
     "candidate",
     "baseline",
@@ -84,10 +84,15 @@ class Snapshot(Identified, Base):
     """The feature activations of one checkpoint on one corpus: computed once, found by key."""
 
     __tablename__ = "snapshots"
-    __table_args__ = (CheckConstraint(one_of("state", SNAPSHOT_STATES), name="state"),)
+    __table_args__ = (
+        CheckConstraint(one_of("state", SNAPSHOT_STATES), name="state"),
+        CheckConstraint("collected_at IS NULL OR state = 'collected'", name="collected"),
+    )
 
     key: Mapped[str] = mapped_column(unique=True)
-    checkpoint_id: Mapped[UUID] = mapped_column(ForeignKey("checkpoints.id", ondelete="CASCADE"))
+    checkpoint_id: Mapped[UUID] = mapped_column(
+        ForeignKey("checkpoints.id", ondelete="CASCADE"), index=True
+    )
     inputs: Mapped[dict[str, Any]]
     """All that determines the content; `key` is its digest."""
     plan: Mapped[dict[str, Any]]
@@ -96,6 +101,12 @@ class Snapshot(Identified, Base):
     error: Mapped[dict[str, Any] | None]
     manifest: Mapped[dict[str, Any] | None]
     completed_at: Mapped[datetime | None]
+    bytes: Mapped[int | None] = mapped_column(BigInteger)
+    """What its files weigh; null until it is complete."""
+    marked_at: Mapped[datetime | None]
+    """When the collector found that nobody keeps it; whoever needs it again takes the mark off."""
+    collected_at: Mapped[datetime | None]
+    """When the last of its files was gone; it is `collected` from before the first one goes."""
 
 
 class EvaluationSnapshot(Base):

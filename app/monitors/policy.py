@@ -110,8 +110,27 @@ class CausalPolicy(_Frozen):
     )
 
 
+class RetentionPolicy(_Frozen):
+    """How long what the verdicts were made from is kept; verdicts and reports always are."""
+
+    keep_last: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="Newest evaluated checkpoints whose snapshots are kept, beside the baseline's "
+        "and what alerts, repairs and open evaluations refer to; null keeps all",
+    )
+    keep_last_tables: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="Newest evaluated checkpoints whose tables of all latents (Parquet) are kept; "
+        "null keeps all",
+    )
+
+
 class DriftPolicy(_Frozen):
-    """Everything that turns two snapshots into verdicts."""
+    """Everything that turns two snapshots into verdicts, and how long the snapshots stay."""
 
     margins: Margins = Margins()
     q: float = Field(0.05, gt=0, lt=0.5, description="False discovery rate of the lists")
@@ -136,3 +155,4 @@ class DriftPolicy(_Frozen):
         description="Tokens whose raw activations are kept per site, for controls, baselines and "
         "diagnosis; 0 keeps none, and these are then not told",
     )
+    retention: RetentionPolicy = RetentionPolicy()

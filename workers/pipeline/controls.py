@@ -289,7 +289,7 @@ def _digest(case: Case) -> str:
         if role == "baseline" or role.startswith(("random_", "numerics_", "benign:"))
     }
     policy = case.question.policy.model_dump(
-        mode="json", exclude={"gate", "pages", "slow_drift", "causal", "diagnosis"}
+        mode="json", exclude={"gate", "pages", "slow_drift", "causal", "diagnosis", "retention"}
     )
     return sha256_json(
         {
