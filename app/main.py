@@ -21,6 +21,7 @@ from app.core.problems import Problem, install_problem_handlers
 from app.core.waiting import MAX_WAITING, Waiting
 from app.evaluations.routes import router as evaluations
 from app.exporter.server import Exporter
+from app.integrations.mlflow.routes import router as mlflow
 from app.monitors.routes import router as monitors
 from app.registry.routes.checkpoints import router as checkpoints
 from app.registry.routes.corpora import router as corpora
@@ -60,7 +61,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     v1 = APIRouter(prefix="/v1")
     for router in (
         *(models, checkpoints, corpora, dictionaries, feature_sets),
-        *(monitors, evaluations, verdicts, repairs, alerts, webhooks, audit),
+        *(monitors, evaluations, verdicts, repairs, alerts, webhooks, mlflow, audit),
     ):
         v1.include_router(router)
     app.include_router(v1)

@@ -15,6 +15,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from app.integrations.mlflow.mapping import MlflowModel
+
 SECRETS_DIR = Path("/run/secrets")
 
 
@@ -115,6 +117,15 @@ class Settings(BaseSettings):
         default=30.0, gt=0, description="Ended deliveries are kept in the log for so long."
     )
 
+    # Webhooks of an MLflow model registry, received at /v1/integrations/mlflow.
+    mlflow_webhook_secret: str | None = Field(
+        default=None, min_length=1, description="The secret of the webhook in MLflow."
+    )
+    mlflow_webhook_tolerance: float = Field(default=300.0, gt=0, le=86400)
+    mlflow_models: dict[str, MlflowModel] = Field(
+        default_factory=dict, description="Registered model of MLflow → what its versions become."
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("model_roots", mode="before")
@@ -202,10 +213,14 @@ class Settings(BaseSettings):
         return self.model_roots or (self.data_dir.resolve() / "models",)
 
     def printable(self) -> dict[str, Any]:
-        """All settings as JSON values, passwords in URLs replaced by `***`."""
+        """All settings as JSON values, passwords in URLs and secrets replaced by `***`."""
         values = self.model_dump(mode="json")
         return {
-            key: redact(value) if isinstance(value, str) and "://" in value else value
+            key: "***"
+            if key.endswith("_secret") and value
+            else redact(value)
+            if isinstance(value, str) and "://" in value
+            else value
             for key, value in values.items()
         }
 

@@ -1,5 +1,6 @@
 """From settings to the environment of a child, so that all processes agree on every one of them."""
 
+import json
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -34,6 +35,8 @@ def child_environment(settings: Settings) -> dict[str, str]:
             continue
         separator = ":" if name == "model_roots" else ","
         text = separator.join(map(str, value)) if isinstance(value, list) else str(value)
+        if isinstance(value, dict):
+            text = json.dumps(value)
         environment[_WITHOUT_PREFIX.get(name, f"{_PREFIX}{name.upper()}")] = text
     environment["PYTHONUNBUFFERED"] = "1"
     return environment
