@@ -22,7 +22,10 @@ def counts_by_state(connection: Connection | Session) -> dict[str, int]:
         .where(Delivery.state.in_(("pending", "failed")))
         .group_by(Delivery.state)
     )
-    return {"pending": 0, "failed": 0} | dict(rows.tuples())
+    counts = {"pending": 0, "failed": 0}
+    for state, count in rows:
+        counts[state] = count
+    return counts
 
 
 def add_webhook(session: Session, **values: Any) -> Webhook:
