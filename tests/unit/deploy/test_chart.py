@@ -81,15 +81,25 @@ def test_lint_has_nothing_against_it(name: str) -> None:
     assert helm.lint(helm.merged(helm.MINIMAL, SHAPES[name])) == []
 
 
-@pytest.mark.parametrize("version", ["1.28", "1.34"])
-def test_each_resource_follows_the_schema_of_kubernetes(
-    resources: list[helm.Resource], version: str
-) -> None:
+def follow_schema(resources: list[helm.Resource], version: str) -> None:
     builtin = [item for item in resources if not item["apiVersion"].startswith(CUSTOM)]
 
     assert builtin
     for resource in builtin:
         kubernetes_validate.validate(resource, version, strict=True)
+
+
+def test_each_resource_follows_the_schema_of_kubernetes(resources: list[helm.Resource]) -> None:
+    follow_schema(resources, "1.37")
+
+
+def test_and_of_the_oldest_one_that_is_supported(
+    rendered: dict[str, list[helm.Resource]],
+) -> None:
+    chart = yaml.safe_load((helm.CHART / "Chart.yaml").read_text())
+
+    assert chart["kubeVersion"] == ">=1.27.0-0"
+    follow_schema(rendered["everything"], "1.27")
 
 
 def test_the_schema_would_notice(rendered: dict[str, list[helm.Resource]]) -> None:
@@ -414,8 +424,12 @@ def test_monitors_point_at_the_services(rendered: dict[str, list[helm.Resource]]
 
 
 def test_the_job_has_the_name_that_the_rules_look_for() -> None:
-    rules = (ROOT / "deploy" / "prometheus" / "rules" / "conditions.yml").read_text()
-    patterns = set(re.findall(r'job=~"([^"]+exporter)"', rules))
+    rules = (ROOT / "deploy" / "prometheus" / "rules").glob("*.yml")
+    patterns = {
+        pattern
+        for path in rules
+        for pattern in re.findall(r'job=~"([^"]+exporter)"', path.read_text())
+    }
     renamed = helm.render(WATCHED, {"fullnameOverride": "drift"})
     monitor = helm.of_kind(renamed, "ServiceMonitor")["exporter"]
     job = monitor["spec"]["endpoints"][0]["relabelings"][0]["replacement"]
