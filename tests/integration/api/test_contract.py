@@ -84,7 +84,12 @@ def _existing(client: TestClient, settings: Settings, database: Database) -> dic
             features=FEATURES,
         )
         assert repair is not None
+    # No dispatcher runs in this test, so that nothing is sent anywhere.
+    hook = client.post("/v1/webhooks", json={"url": "https://hooks.invalid/"}).json()["id"]
+    delivery = client.post(f"/v1/webhooks/{hook}:test").json()["id"]
     return {
+        "webhook": hook,
+        "delivery": delivery,
         "model": "bot",
         "checkpoint": "next",
         "alias": "baseline",
