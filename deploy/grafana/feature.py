@@ -126,7 +126,7 @@ def _stats() -> list[Stat]:
             "false-page budget gave the evaluation.",
             rows(sql.NEWEST),
             field="paged",
-            mappings=yes_no("yes"),
+            mappings=[yes_no("yes")],
         ),
         stat(
             "Drift score",

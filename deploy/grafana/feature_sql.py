@@ -60,7 +60,7 @@ NEWEST = f"""
 
 VERDICTS = f"""
     {HISTORY}
-    SELECT time, verdict, coalesce(diagnosis, '') AS diagnosis FROM history ORDER BY time
+    SELECT time, verdict, diagnosis FROM history ORDER BY time
 """
 
 MARGINS = f"""

@@ -6,7 +6,7 @@ from deploy.grafana.layout import cell
 from deploy.grafana.model_line_tables import EVALUATION_URL, OUTCOMES
 from deploy.grafana.panels import Table, table
 from deploy.grafana.queries import rows
-from deploy.grafana.words import DIAGNOSES, VERDICTS, coloured
+from deploy.grafana.words import DIAGNOSES, VERDICTS, coloured, yes_no
 
 REPAIR_STATES = {"proposed": "yellow", "accepted": "green", "rejected": "#8e8e8e"}
 
@@ -121,6 +121,8 @@ def history() -> Table:
     panel = tables.unit(panel, "Registered", "dateTimeAsIso")
     panel = tables.colour_by_word(panel, "Verdict", coloured(VERDICTS))
     panel = tables.colour_by_word(panel, "Diagnosis", coloured(DIAGNOSES))
+    for name in ("Wakes", "Slow drift"):
+        panel = tables.colour_by_word(panel, name, yes_no("yes"))
     return _evaluation_link(panel)
 
 

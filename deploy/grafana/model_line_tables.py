@@ -57,8 +57,8 @@ def watchlist() -> Table:
     panel = tables.unit(panel, "Fires at", "percentunit", 2)
     panel = tables.unit(panel, "Drift score", "short", 2)
     panel = tables.unit(panel, "AUROC", "short", 3)
-    for name, word in (("Wakes", "yes"), ("Slow drift", "yes")):
-        panel = tables.colour_by_word(panel, name, yes_no(word)[0])
+    for name in ("Wakes", "Slow drift"):
+        panel = tables.colour_by_word(panel, name, yes_no("yes"))
     return panel
 
 
@@ -89,6 +89,8 @@ def drifted() -> Table:
     panel = tables.link(panel, "Feature", "The feature's history", FEATURE_URL)
     panel = tables.colour_by_word(panel, "Verdict", coloured(VERDICTS))
     panel = tables.colour_by_word(panel, "Diagnosis", coloured(DIAGNOSES))
+    for name in ("Wakes", "Slow drift"):
+        panel = tables.colour_by_word(panel, name, yes_no("yes"))
     panel = tables.unit(panel, "Margins", "short", 1)
     panel = tables.unit(panel, "Drift score", "short", 2)
     return _evaluation_link(panel)

@@ -5,6 +5,7 @@ from deploy.grafana import service_tables as details
 from deploy.grafana.layout import SERVICE, Section, dashboard
 from deploy.grafana.panels import NEVER_GOOD, Stat, stat
 from deploy.grafana.queries import now
+from deploy.grafana.words import yes_no
 
 AGE_STEPS = ((None, "green"), (60, "yellow"), (300, "red"))
 
@@ -54,7 +55,7 @@ def _stats() -> list[Stat]:
             "other values of Featuredrift are missing, not old; look at Postgres and at the "
             "exporter's log.",
             now("min(featuredrift_exporter_up)", "exporter"),
-            mappings=graphs.UP,
+            mappings=[yes_no("up", "away", bad="green", good="red")],
             steps=((None, "red"), (1, "green")),
             no_value="not scraped",
         ),
@@ -76,8 +77,8 @@ def _stats() -> list[Stat]:
         ),
         stat(
             "Evaluations open",
-            "Evaluations that wait or run. One that stays for hours without pieces of work under way "
-            "is stuck: see the leases and the outbox.",
+            "Evaluations that wait or run. One that stays for hours without pieces of work under "
+            "way is stuck: see the leases and the outbox.",
             now("sum(featuredrift_evaluations_open)", "evaluations"),
         ),
         stat(

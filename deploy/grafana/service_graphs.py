@@ -1,13 +1,10 @@
 """Graphs of the service dashboard."""
 
-from grafana_foundation_sdk.models.dashboard import ValueMap
-
 from deploy.grafana import service_sql as sql
 from deploy.grafana.panels import Graph, by_word, graph
 from deploy.grafana.queries import points, series
-from deploy.grafana.words import STATES, yes_no
+from deploy.grafana.words import STATES
 
-UP: list[ValueMap] = yes_no("up", "away", bad="green", good="red")
 REQUESTS = "featuredrift_http_request_duration_seconds"
 
 

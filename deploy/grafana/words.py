@@ -50,13 +50,11 @@ def numbered(numbers: dict[str, int], words: dict[str, str]) -> ValueMap:
     )
 
 
-def yes_no(yes: str, no: str = "no", *, bad: str = "red", good: str = "green") -> list[ValueMap]:
-    """1 and true in words."""
-    return [
-        ValueMap(
-            options={
-                **{value: ValueMappingResult(text=yes, color=bad) for value in ("1", "true")},
-                **{value: ValueMappingResult(text=no, color=good) for value in ("0", "false")},
-            }
-        )
-    ]
+def yes_no(yes: str, no: str = "no", *, bad: str = "red", good: str = "green") -> ValueMap:
+    """A mapping that shows 1 and true, 0 and false in words."""
+    return ValueMap(
+        options={
+            **{value: ValueMappingResult(text=yes, color=bad) for value in ("1", "true")},
+            **{value: ValueMappingResult(text=no, color=good) for value in ("0", "false")},
+        }
+    )

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.grafana.__main__ import FOLDER, differences, render
 from deploy.grafana.layout import TITLES
@@ -61,6 +64,14 @@ def test_the_api_address_is_set_by_the_command() -> None:
     text = render("https://drift.example")["fleet.json"]
     (api,) = (v for v in json.loads(text)["templating"]["list"] if v["name"] == "api")
     assert api["query"] == "https://drift.example"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_sdk_reads_back_all_of_it(name: str) -> None:
+    """What the SDK's types do not know would be lost on the way."""
+    register_default_plugins()
+    read = Dashboard.from_json(DASHBOARDS[name])
+    assert json.loads(json.dumps(read, cls=JSONEncoder)) == DASHBOARDS[name]
 
 
 def test_uids_and_titles() -> None:
