@@ -147,6 +147,10 @@ for module in pkgutil.walk_packages(app.__path__, "app."):
         importlib.import_module(module.name)
 from app.main import create_app
 create_app().openapi()
+# Loaded only once something is published.
+from app.evaluations.broker import make_celery
+from app.settings import Settings
+make_celery(Settings(REDIS_URL="redis://nowhere")).connection_for_write().transport
 print(*sorted({"torch", "numpy", "psutil", "workers"} & set(sys.modules)))
 """
 
