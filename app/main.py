@@ -10,6 +10,7 @@ from typing import Any
 import anyio.to_thread
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
+from starlette.types import ASGIApp
 
 from app import health
 from app.access.audit_routes import router as audit
@@ -18,8 +19,11 @@ from app.core.artifacts import ArtifactStore
 from app.core.body_limit import BodyLimit
 from app.core.database import Database, make_engine
 from app.core.problems import Problem, install_problem_handlers
+from app.core.request_metrics import RequestMetrics
+from app.core.requests import Requests
 from app.core.waiting import MAX_WAITING, Waiting
 from app.evaluations.routes import router as evaluations
+from app.exporter.collector import ReadingCollector
 from app.exporter.server import Exporter
 from app.integrations.mlflow.routes import router as mlflow
 from app.monitors.routes import router as monitors
@@ -39,20 +43,31 @@ THREADS = 2 * MAX_WAITING
 _DESCRIPTION = """Finds out, for every new model checkpoint, whether the features you rely on hold.
 
 Errors are `application/problem+json` (RFC 9457). Every POST takes `Idempotency-Key`. Lists are
-paged by `cursor`."""
+paged by `cursor`. Every answer bears `X-Request-ID`: the request's own, or a new one."""
+
+
+class _Api(FastAPI):
+    """FastAPI, with one layer around what it puts outermost itself: its handler of errors."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """All layers; the requests' names come first, so that each answer and line has them."""
+        return Requests(super().build_middleware_stack(), self.state.metrics)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application; it connects to nothing until the first request."""
     settings = settings or get_settings()
-    app = FastAPI(
+    app = _Api(
         title="Featuredrift",
         version="1",
         description=_DESCRIPTION,
         lifespan=_lifespan,
         redoc_url=None,
+        # Ours has the route's template, the request's id, and the way on to the workers.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.settings = settings
+    app.state.metrics = RequestMetrics()
     app.state.database = Database(make_engine(settings, application="api"))
     app.state.artifacts = ArtifactStore(settings.artifacts)
     app.state.waiting = Waiting(settings.long_poll_max)
@@ -68,7 +83,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(health.router)
     if settings.metrics_in_api:
         app.state.exporter = Exporter(settings)
-        app.add_route("/metrics", app.state.exporter.endpoint, include_in_schema=False)
+        app.state.metrics.registry.register(ReadingCollector(app.state.exporter.refresher))
+    app.add_route("/metrics", app.state.metrics.endpoint, include_in_schema=False)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

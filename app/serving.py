@@ -4,7 +4,10 @@ import socket
 from types import FrameType
 
 import uvicorn
+from anyio import to_thread
 from fastapi import FastAPI
+
+from app.core.telemetry import close_telemetry
 
 
 class _Server(uvicorn.Server):
@@ -17,6 +20,11 @@ class _Server(uvicorn.Server):
             app.state.waiting.close()
         super().handle_exit(sig, frame)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let requests end, then send their spans: after this the signal ends the process."""
+        await super().shutdown(sockets)
+        await to_thread.run_sync(close_telemetry)
+
 
 def serve_api(
     app: FastAPI, listener: socket.socket, *, log_level: str, graceful_seconds: int
@@ -26,6 +34,7 @@ def serve_api(
         app,
         log_config=None,
         log_level=log_level,
+        access_log=False,  # the application writes it, with the request's id
         timeout_graceful_shutdown=graceful_seconds,
         server_header=False,
     )

@@ -8,11 +8,13 @@ import logging
 import os
 from typing import Any
 
-from celery.signals import setup_logging, worker_process_init
+from celery.signals import celeryd_init, setup_logging, worker_process_init, worker_process_shutdown
 
 from app.core.logging import configure_logging, get_logger
+from app.core.telemetry import close_telemetry, configure_telemetry
 from app.evaluations.broker import make_celery
 from app.settings import get_settings
+from workers import celery_logs
 from workers.broker_credit import ReclaimCredit
 
 settings = get_settings()
@@ -30,11 +32,14 @@ app.conf.update(
 )
 
 app.steps["consumer"].add(ReclaimCredit)
+celery_logs.connect()
 
 
+# Before Celery's first warning, and where Celery would else set up logs of its own.
+@celeryd_init.connect
 @setup_logging.connect
 def _set_up_logging(**_: Any) -> None:
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, process="worker", extra=[celery_logs.name_shard])
     # "Received" and "succeeded" of each message: the pipeline says it better, with its shard.
     for chatty in ("celery.app.trace", "celery.worker.strategy"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
@@ -42,6 +47,7 @@ def _set_up_logging(**_: Any) -> None:
 
 @worker_process_init.connect
 def _prepare_child(**_: Any) -> None:
+    configure_telemetry("featuredrift-worker")
     # Read by OpenMP when torch is imported, and never again.
     os.environ["OMP_NUM_THREADS"] = str(settings.threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -55,3 +61,9 @@ def _prepare_child(**_: Any) -> None:
     except ImportError:
         # The first task fails with the same error, in the ledger, where a person sees it.
         get_logger(__name__).exception("the worker's libraries cannot be imported")
+
+
+@worker_process_shutdown.connect
+def _leave_child(**_: Any) -> None:
+    # A child ends without Python's own farewells, in which spans would be sent.
+    close_telemetry()

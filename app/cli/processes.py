@@ -28,17 +28,19 @@ def api(
 ) -> None:
     """Run the REST API."""
     from app.core.logging import configure_logging
+    from app.core.telemetry import configure_telemetry
     from app.main import create_app
     from app.serving import serve_api
 
     settings = get_settings()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, process="api")
     require_safe_bind(settings, host or settings.host)
     require_postgres(settings)
     if listen_fd is None:
         listener = listen(host or settings.host, settings.port if port is None else port)
     else:
         listener = socket.socket(fileno=listen_fd)
+    configure_telemetry("featuredrift-api")
     serve_api(
         create_app(settings),
         listener,
@@ -51,13 +53,18 @@ def dispatcher() -> None:
     """Run the dispatcher: from the outbox to the broker, and lapsed leases back to the queue."""
     from app.cli.signals import run_until_signalled
     from app.core.logging import configure_logging
+    from app.core.telemetry import close_telemetry, configure_telemetry
     from app.evaluations.dispatcher import run_dispatcher
 
     settings = get_settings()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, process="dispatcher")
     require_postgres(settings)
     require_redis(settings)
-    run_until_signalled(lambda stop: run_dispatcher(settings, stop))
+    configure_telemetry("featuredrift-dispatcher")
+    try:
+        run_until_signalled(lambda stop: run_dispatcher(settings, stop))
+    finally:
+        close_telemetry()
 
 
 def worker(
@@ -73,7 +80,8 @@ def worker(
     os.execv(  # noqa: S606 - the worker takes this process over, and with it the signals
         sys.executable,
         [
-            *(sys.executable, "-m", "celery", "--app", "workers.celery_app", "worker"),
+            # Quiet: its banner is no line of a log.
+            *(sys.executable, "-m", "celery", "--quiet", "--app", "workers.celery_app", "worker"),
             *("--pool", "prefork", "--concurrency", str(concurrency), "--hostname", name),
             *("--loglevel", settings.log_level, "--without-gossip", "--without-mingle"),
             # Nobody listens to them, and while Redis is away they block the parent for minutes.
@@ -91,7 +99,7 @@ def exporter(
     from app.exporter.server import serve_metrics
 
     settings = get_settings()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, process="exporter")
     require_postgres(settings)
     listener = listen(
         host or settings.exporter_host, settings.exporter_port if port is None else port

@@ -3,7 +3,7 @@
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from typing import Any
 
 import structlog
@@ -11,18 +11,38 @@ import structlog
 _PASSWORD_IN_URL = re.compile(r"(\w+://[^\s:/@]*):[^\s@/]+@")
 
 
-def configure_logging(level: str = "info", *, json_lines: bool | None = None) -> None:
+def configure_logging(
+    level: str = "info",
+    *,
+    process: str | None = None,
+    json_lines: bool | None = None,
+    extra: Sequence[Any] = (),
+) -> None:
     """Send structlog and the standard library's loggers through one formatter to stderr.
+
+    Each line of JSON has `timestamp` (UTC), `level`, `logger`, `event`, `process`, and whatever is
+    bound to the work at hand: `request_id`, `trace_id`, `evaluation`, `shard`, …
 
     Args:
         level: `debug`, `info`, `warning` or `error`.
+        process: which kind of process this is: `api`, `dispatcher`, `worker`, `exporter`.
         json_lines: by default, JSON unless stderr is a terminal.
+        extra: further structlog processors, for lines of libraries.
     """
+
+    def name_process(
+        _logger: Any, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        if process is not None:
+            event.setdefault("process", process)
+        return event
+
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        name_process,
         _hide_passwords,
     ]
     as_json = not sys.stderr.isatty() if json_lines is None else json_lines
@@ -34,13 +54,22 @@ def configure_logging(level: str = "info", *, json_lines: bool | None = None) ->
     handler = logging.StreamHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.PositionalArgumentsFormatter()],
+            foreign_pre_chain=[
+                *shared,
+                structlog.stdlib.PositionalArgumentsFormatter(),
+                *extra,
+            ],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final],
         )
     )
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+    logging.captureWarnings(capture=True)
+    # Their own handlers, where something has given them any, would write lines of other forms.
+    for server in ("uvicorn", "uvicorn.error", "uvicorn.access", "celery", "celery.task"):
+        logging.getLogger(server).handlers = []
+        logging.getLogger(server).propagate = True
     # Libraries that say at "info" what helps only their own authors.
     for chatty in ("alembic", "celery.redirected", "httpx", "kombu", "urllib3", "fsspec"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))

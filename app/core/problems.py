@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from app.core import correlation
 from app.core.errors import PROBLEM_TYPE_BASE, FeaturedriftError, UnavailableError, shorten
 from app.core.logging import get_logger
 
@@ -59,6 +60,10 @@ class Problem(BaseModel):
     field: str | None = Field(default=None, description="The offending field of the request")
     value: Any = Field(default=None, description="The offending value, shortened")
     instance: str | None = None
+    request_id: str | None = Field(
+        default=None, description="The request's `X-Request-ID`, which the server's log lines bear"
+    )
+    trace_id: str | None = Field(default=None, description="The trace's id, if there is a trace")
 
 
 PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -73,7 +78,8 @@ def problem_response(
     request: Request, document: Mapping[str, Any], headers: Mapping[str, str] | None = None
 ) -> Response:
     """The answer for a problem document; what cannot be sent as JSON is escaped."""
-    content = _sendable({**document, "instance": request.url.path})
+    named = {"instance": request.url.path, **correlation.current().names()}
+    content = _sendable({**document, **named})
     return Response(
         json.dumps(content, allow_nan=False),
         status_code=document["status"],

@@ -4,23 +4,33 @@ The only module of `app` that knows Celery. Workers take their configuration fro
 both ends agree.
 """
 
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from app.core.correlation import NO_CAUSE, Correlation
+from app.core.ids import new_id
 from app.evaluations import outbox
 from app.settings import Settings
 
 RUN_SHARD = "featuredrift.run_shard"
+_REQUEST_ID = "featuredrift_request_id"
+_TRACEPARENT = "traceparent"
 _SOCKET_TIMEOUT = 5.0
 
 
 class BrokerUnavailable(Exception):  # noqa: N818 - a state of the world, not a mistake
     """The broker does not answer."""
+
+
+def cause_of(headers: Mapping[str, Any]) -> Correlation:
+    """The request for which a message was published, from the message's headers."""
+    return Correlation(headers.get(_REQUEST_ID), headers.get(_TRACEPARENT))
 
 
 def make_celery(settings: Settings) -> Celery:
@@ -81,10 +91,18 @@ class Broker:
     ) -> None:
         self._app.close()
 
-    def publish(self, shard_id: UUID) -> None:
-        """Tell some worker to look at a shard."""
+    def publish(self, shard_id: UUID, cause: Correlation = NO_CAUSE) -> None:
+        """Tell some worker to look at a shard, and for which request."""
+        headers = {_REQUEST_ID: cause.request_id, _TRACEPARENT: cause.traceparent}
         try:
-            self._app.send_task(RUN_SHARD, args=[str(shard_id)], retry=False)
+            self._app.send_task(
+                RUN_SHARD,
+                args=[str(shard_id)],
+                # Celery's own log lines name the task's id, and with it the shard.
+                task_id=f"{shard_id}.{new_id().hex[-8:]}",
+                headers={name: value for name, value in headers.items() if value is not None},
+                retry=False,
+            )
         except (OperationalError, OSError) as error:
             raise BrokerUnavailable(str(error)) from error
 

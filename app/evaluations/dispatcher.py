@@ -7,12 +7,15 @@ threads of their own beside it.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from uuid import UUID
 
 from psycopg import OperationalError as ConnectionLost
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, TimeoutError
 
+from app.core import telemetry
+from app.core.correlation import NO_CAUSE, Correlation, correlated
 from app.core.database import Database, make_engine
 from app.core.faults import fault_point
 from app.core.logging import get_logger
@@ -93,17 +96,29 @@ class _Dispatcher:
                 messages = outbox.due(session, _BATCH)
             published = []
             try:
-                for message_id, shard_id in messages:
+                for message in messages:
                     fault_point("before-publish")
-                    self._broker.publish(shard_id)
+                    self._announce(message)
                     fault_point("after-publish")
-                    published.append(message_id)
+                    published.append(message.id)
             finally:
                 if published:
                     with self._database.unit_of_work() as session:
                         outbox.mark_published(session, published)
             if len(messages) < _BATCH:
                 return
+
+    def _announce(self, message: outbox.Message) -> None:
+        cause, shard = message.cause, str(message.shard_id)
+        with (
+            correlated(cause, shard=shard),
+            telemetry.span(
+                "publish", kind="producer", parent=cause.traceparent, featuredrift__shard=shard
+            ) as span,
+        ):
+            onward = Correlation(cause.request_id, span.traceparent or cause.traceparent)
+            self._broker.publish(message.shard_id, onward)
+            log.info("shard announced")
 
     def _remind(self) -> None:
         if self._broker.has_forgotten():
@@ -132,6 +147,9 @@ class _Dispatcher:
             with database.unit_of_work() as session:
                 outbox.purge_published(session)
             self._purge_at = time.monotonic() + _PURGE_SECONDS
+        self._say("the lease has lapsed, the shard is queued again", requeued)
+        self._say("no attempts are left, the shard has failed", exhausted)
+        self._say("nobody has claimed the shard, it is announced again", reannounced)
         if requeued or exhausted or unneeded or reannounced:
             log.info(
                 "swept",
@@ -140,6 +158,16 @@ class _Dispatcher:
                 snapshots_released=len(unneeded),
                 announced_again=len(reannounced),
             )
+
+    def _say(self, event: str, shard_ids: Sequence[UUID]) -> None:
+        """One line for each shard, with the request that caused it."""
+        if not shard_ids:
+            return
+        with self._database.unit_of_work() as session:
+            causes = outbox.causes(session, shard_ids)
+        for shard_id in shard_ids:
+            with correlated(causes.get(shard_id, NO_CAUSE)):
+                log.warning(event, shard=str(shard_id))
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Do something with the broker; when it is away, try again after a growing pause."""

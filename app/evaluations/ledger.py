@@ -19,6 +19,8 @@ from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.alerts.service import follow_all
+from app.core import correlation
+from app.core.correlation import Correlation
 from app.core.errors import ConflictError, NotFoundError
 from app.core.ids import new_id
 from app.evaluations import outbox
@@ -47,6 +49,13 @@ class Claim:
     position: int
     first_batch: int | None
     stop_batch: int | None
+    request_id: str | None
+    traceparent: str | None
+
+    @property
+    def cause(self) -> Correlation:
+        """The request that the shard is worked on for."""
+        return Correlation(self.request_id, self.traceparent)
 
 
 def failure(code: str, detail: str) -> dict[str, str]:
@@ -64,7 +73,15 @@ def open_shard(
     first_batch: int | None = None,
     stop_batch: int | None = None,
 ) -> Shard:
-    """Insert a queued shard and the message that announces it, in the caller's transaction."""
+    """Insert a queued shard and the message that announces it, in the caller's transaction.
+
+    An evaluation's own shards were caused by what caused the evaluation, whoever opens them; a
+    snapshot's, by what its opener works for.
+    """
+    cause = correlation.current()
+    if evaluation_id is not None:
+        evaluation = session.get_one(Evaluation, evaluation_id)
+        cause = Correlation(evaluation.request_id, evaluation.traceparent)
     shard = Shard(
         id=new_id(),
         kind=kind,
@@ -73,6 +90,8 @@ def open_shard(
         position=position,
         first_batch=first_batch,
         stop_batch=stop_batch,
+        request_id=cause.request_id,
+        traceparent=cause.traceparent,
     )
     session.add(shard)
     session.flush()
@@ -107,6 +126,8 @@ def claim(
             Shard.position,
             Shard.first_batch,
             Shard.stop_batch,
+            Shard.request_id,
+            Shard.traceparent,
         )
     ).one_or_none()
     return Claim(**row._mapping) if row is not None else None
@@ -269,6 +290,8 @@ def retry_evaluation(session: Session, evaluation_id: UUID) -> Evaluation:
     evaluation.state, evaluation.step = "queued", "plan"
     evaluation.error = evaluation.summary = None
     evaluation.started_at = evaluation.finished_at = None
+    cause = correlation.current()
+    evaluation.request_id, evaluation.traceparent = cause.request_id, cause.traceparent
     open_shard(session, kind="plan", evaluation_id=evaluation_id)
     return evaluation
 

@@ -5,16 +5,27 @@ dispatcher hears of it by NOTIFY at that same moment.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import delete, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from app.core.correlation import Correlation
 from app.evaluations.tables import OutboxMessage, Shard
 
 CHANNEL = "featuredrift_outbox"
 KEEP_PUBLISHED = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Message:
+    """What the broker is to be told, and what caused it."""
+
+    id: int
+    shard_id: UUID
+    cause: Correlation
 
 
 def announce(session: Session, shard_ids: Sequence[UUID], *, delay: float = 0.0) -> None:
@@ -23,23 +34,41 @@ def announce(session: Session, shard_ids: Sequence[UUID], *, delay: float = 0.0)
         return
     available_at = func.now() + timedelta(seconds=delay)
     session.execute(
-        insert(OutboxMessage).values(
-            [{"shard_id": shard_id, "available_at": available_at} for shard_id in shard_ids]
+        insert(OutboxMessage).from_select(
+            ["shard_id", "available_at", "request_id", "traceparent"],
+            select(Shard.id, available_at, Shard.request_id, Shard.traceparent)
+            .where(Shard.id.in_(shard_ids))
+            .order_by(Shard.id),
         )
     )
     session.execute(update(Shard).where(Shard.id.in_(shard_ids)).values(announced_at=available_at))
     session.execute(select(func.pg_notify(CHANNEL, "")))
 
 
-def due(session: Session, limit: int) -> list[tuple[int, UUID]]:
-    """(message id, shard id) of what is to be published now, oldest first."""
+def due(session: Session, limit: int) -> list[Message]:
+    """What is to be published now, oldest first."""
     rows = session.execute(
-        select(OutboxMessage.id, OutboxMessage.shard_id)
+        select(
+            OutboxMessage.id,
+            OutboxMessage.shard_id,
+            OutboxMessage.request_id,
+            OutboxMessage.traceparent,
+        )
         .where(OutboxMessage.published_at.is_(None), OutboxMessage.available_at <= func.now())
         .order_by(OutboxMessage.id)
         .limit(limit)
     )
-    return [(row.id, row.shard_id) for row in rows]
+    return [
+        Message(row.id, row.shard_id, Correlation(row.request_id, row.traceparent)) for row in rows
+    ]
+
+
+def causes(session: Session, shard_ids: Sequence[UUID]) -> dict[UUID, Correlation]:
+    """What caused some shards, by their ids."""
+    rows = session.execute(
+        select(Shard.id, Shard.request_id, Shard.traceparent).where(Shard.id.in_(shard_ids))
+    )
+    return {row.id: Correlation(row.request_id, row.traceparent) for row in rows}
 
 
 def mark_published(session: Session, message_ids: Sequence[int]) -> None:

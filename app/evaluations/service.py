@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from app.core import correlation
 from app.core.digests import sha256_json
 from app.core.errors import InvalidInputError, NotFoundError
 from app.evaluations import ledger, repository
@@ -56,6 +57,7 @@ def start(
         # They set the noise floor: after another mark the same question has another answer.
         inputs["benign"] = sorted(str(row.id) for row in marked)
     inputs_digest = sha256_json(inputs)
+    cause = correlation.current()
     evaluation = repository.insert_evaluation(
         session,
         monitor_id=monitor.id,
@@ -67,6 +69,8 @@ def start(
         dictionary_id=monitor.dictionary_id,
         policy=monitor.policy,
         inputs_digest=inputs_digest,
+        request_id=cause.request_id,
+        traceparent=cause.traceparent,
     )
     if evaluation is None:
         existing = repository.find_evaluation_id(session, monitor.id, checkpoint.id, inputs_digest)

@@ -76,6 +76,10 @@ class Evaluation(Identified, Base):
     """{"code", "detail"}: why it failed, for a person."""
     summary: Mapped[dict[str, Any] | None]
     """Per comparison: counts of verdicts, drifted ratio with interval, notes; digests."""
+    request_id: Mapped[str | None]
+    """The request that caused it, or its last retry."""
+    traceparent: Mapped[str | None]
+    """That request's span, by W3C Trace Context."""
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
@@ -157,6 +161,9 @@ class Shard(Identified, Base):
     lease_expires_at: Mapped[datetime | None]
     worker: Mapped[str | None]
     error: Mapped[dict[str, Any] | None]
+    request_id: Mapped[str | None]
+    """The request that caused it; of a capture shard that several wait for, the first one's."""
+    traceparent: Mapped[str | None]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
@@ -175,3 +182,5 @@ class OutboxMessage(Base):
     """Not published before this moment: a failed attempt waits before it is tried again."""
     shard_id: Mapped[UUID] = mapped_column(ForeignKey("shards.id", ondelete="CASCADE"), index=True)
     published_at: Mapped[datetime | None]
+    request_id: Mapped[str | None]
+    traceparent: Mapped[str | None]

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.core import telemetry
 from app.core.faults import fault_point
 from app.evaluations import snapshots
 from app.evaluations.ledger import Claim
@@ -42,6 +43,10 @@ def capture(context: Context, claim: Claim, lease: Lease) -> None:
         measure_causal(context, claim, lease, order, tokens, sources)
         return
     plan = feature_plan(order.target, sources)
+    telemetry.current_span().set(
+        featuredrift__features=len(plan.columns.sparse) + len(plan.columns.dense),
+        featuredrift__purpose=order.snapshot.inputs["purpose"],
+    )
     _capture(context, claim, lease, order, tokens, plan)
     fault_point("after-artifact")
     lease.check()
@@ -95,6 +100,7 @@ def _capture(
             on_batch=on_batch,
             activation_sequences=_kept_sequences(inputs, tokens),
         )
+    telemetry.current_span().set(featuredrift__tokens=len(found.content.document))
     lease.check()
     _write(context, claim, order.snapshot.key, found)
 

@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.alerts.service import follow
+from app.core import telemetry
 from app.core.digests import canonical_json
 from app.core.faults import fault_point
 from app.evaluations import ledger
@@ -50,10 +51,15 @@ def compare(context: Context, claim: Claim, lease: Lease) -> None:
     share = context.settle(lambda session: _page_share(session, case))
     tokenizers = {reader.manifest.inputs["tokenizer_digest"] for reader in case.readers.values()}
     labels = labels_of(context, case.corpus, with_texts=len(tokenizers) > 1)
-    controls = control_evidence(context, case, labels, lease)
-    results = _results(case, labels, controls, share, lease)
+    with telemetry.span("controls"):
+        controls = control_evidence(context, case, labels, lease)
+    with telemetry.span("judge") as span:
+        results = _results(case, labels, controls, share, lease)
+        judged = results["baseline"]
+        span.set(featuredrift__features=len(judged.verdicts), featuredrift__tokens=judged.tokens)
     causal = causal_effects(context, case, labels)
-    findings = diagnose_drifted(context, case, labels, results["baseline"], controls, lease)
+    with telemetry.span("diagnose"):
+        findings = diagnose_drifted(context, case, labels, results["baseline"], controls, lease)
     with context.database.unit_of_work() as session:
         trends = slow_drifts(session, case, results)
     rows: list[dict[str, Any]] = []

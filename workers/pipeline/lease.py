@@ -1,5 +1,6 @@
 """The lease on a claimed shard, kept alive by a thread and lost without harm."""
 
+import contextvars
 import threading
 import time
 from types import TracebackType
@@ -27,7 +28,11 @@ class Lease:
         self._heartbeat_seconds = heartbeat_seconds
         self._lost = threading.Event()
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        # Its log lines bear the names that are bound where the lease is made.
+        bound = contextvars.copy_context()
+        self._thread = threading.Thread(
+            target=bound.run, args=(self._beat,), name="heartbeat", daemon=True
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()

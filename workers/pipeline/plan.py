@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from app.core import telemetry
 from app.core.faults import fault_point
 from app.evaluations import ledger
 from app.evaluations.ledger import Claim
@@ -36,6 +37,10 @@ def plan(context: Context, claim: Claim, lease: Lease) -> None:
         except SideUnusableError as error:
             unusable[error.role] = error.detail
             question = question.without(error.role)
+    telemetry.current_span().set(
+        featuredrift__snapshots=len({need.key for need in needs}),
+        featuredrift__features=len(question.target.features) or None,
+    )
     vanished = _vanished(context, needs)
     lease.check()
     fault_point("before-finish")

@@ -4,16 +4,19 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
-import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy.orm import Session
 
+from app.core import telemetry
+from app.core.correlation import NO_CAUSE, Correlation, correlated
 from app.core.faults import fault_point
 from app.core.logging import get_logger
 from app.evaluations import ledger, snapshots
 from app.evaluations.ledger import Claim, StaleAttempt
+from app.evaluations.subjects import subjects
 from workers.errors import EvaluationError, SnapshotCorruptError
 from workers.pipeline.capture import capture
 from workers.pipeline.compare import compare
@@ -32,43 +35,66 @@ _DETAIL_LIMIT = 2000
 log = get_logger(__name__)
 
 
-def run_shard(shard_id: UUID, context: Context | None = None) -> None:
+def run_shard(
+    shard_id: UUID, context: Context | None = None, *, cause: Correlation = NO_CAUSE
+) -> None:
     """Work on a shard if nobody else does and it is not finished yet.
 
     Returns without an error in every case that the ledger has recorded: finished, failed, to be
     tried again, or taken over by another worker.
+
+    Args:
+        cause: the request that the message was published for; where it names none, the shard does.
     """
     context = context or get_context()
     settings = context.settings
 
-    def claim_shard(session: Session) -> Claim | None:
-        return ledger.claim(
+    def claim_shard(session: Session) -> tuple[Claim, dict[str, Any]] | None:
+        claim = ledger.claim(
             session,
             shard_id,
             worker=f"{socket.gethostname()}:{os.getpid()}",
             lease_seconds=settings.lease_seconds,
             max_attempts=settings.max_attempts,
         )
+        return (claim, subjects(session, claim)) if claim is not None else None
 
-    claim = context.settle(claim_shard)
-    if claim is None:
-        log.debug("nothing to claim", shard=str(shard_id))
-        return
-    lease = Lease(
+    with correlated(cause, shard=str(shard_id)):
+        claimed = context.settle(claim_shard)
+        if claimed is None:
+            log.debug("nothing to claim")
+            return
+        claim, names = claimed
+    # The message's span is nearer than the shard's; a message of the last release has neither.
+    cause = Correlation(
+        claim.request_id or cause.request_id, cause.traceparent or claim.traceparent
+    )
+    names = {"shard": str(shard_id), "kind": claim.kind, "attempt": claim.attempt, **names}
+    with (
+        telemetry.span(
+            claim.kind,
+            kind="consumer",
+            parent=cause.traceparent,
+            featuredrift__request_id=cause.request_id,
+            **{f"featuredrift__{name}": value for name, value in names.items()},
+        ) as span,
+        correlated(Correlation(cause.request_id, span.traceparent or cause.traceparent), **names),
+    ):
+        _work_on(context, claim)
+
+
+def _work_on(context: Context, claim: Claim) -> None:
+    began = time.monotonic()
+    log.info("shard claimed", position=claim.position)
+    with Lease(
         context.heartbeats,
         claim,
-        lease_seconds=settings.lease_seconds,
-        heartbeat_seconds=settings.heartbeat_seconds,
-    )
-    began = time.monotonic()
-    with structlog.contextvars.bound_contextvars(
-        shard=str(shard_id), kind=claim.kind, attempt=claim.attempt
-    ):
-        log.info("shard claimed", position=claim.position)
-        with lease:
-            _attempt(context, claim, lease)
-        fault_point("before-ack")
-        log.info("shard left", seconds=round(time.monotonic() - began, 3))
+        lease_seconds=context.settings.lease_seconds,
+        heartbeat_seconds=context.settings.heartbeat_seconds,
+    ) as lease:
+        _attempt(context, claim, lease)
+    fault_point("before-ack")
+    log.info("shard left", seconds=round(time.monotonic() - began, 3))
 
 
 def _attempt(context: Context, claim: Claim, lease: Lease) -> None:
@@ -105,11 +131,13 @@ def _attempt(context: Context, claim: Claim, lease: Lease) -> None:
 
 def _fail(context: Context, claim: Claim, code: str, detail: str) -> None:
     log.warning("failed for good", code=code, detail=detail)
+    telemetry.current_span().fail(code)
     permanent = ledger.failure(code, detail[:_DETAIL_LIMIT])
     _record(context, lambda session: snapshots.fail_permanently(session, claim, permanent))
 
 
 def _try_again(context: Context, claim: Claim, code: str, detail: str) -> None:
+    telemetry.current_span().fail(code)
     error = ledger.failure(code, detail[:_DETAIL_LIMIT])
     _record(context, lambda session: ledger.requeue(session, claim, error))
     _record(

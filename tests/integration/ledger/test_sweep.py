@@ -23,8 +23,8 @@ def shard_id(actor: Actor) -> UUID:
 def _publish(database: Database) -> list[UUID]:
     with database.unit_of_work() as session:
         messages = outbox.due(session, 100)
-        outbox.mark_published(session, [message_id for message_id, _ in messages])
-    return [shard_id for _, shard_id in messages]
+        outbox.mark_published(session, [message.id for message in messages])
+    return [message.shard_id for message in messages]
 
 
 def _age(database: Database, shard_id: UUID, **columns: float) -> None:
