@@ -139,5 +139,7 @@ class Reading:
     """Open state → number of shards."""
     shards_oldest_queued_age: float
     """Seconds that the shard that has waited longest for a worker has waited; 0 without any."""
+    webhook_deliveries: Mapping[str, int]
+    """`pending` or `failed` → number of deliveries."""
     left_out: Mapping[str, int]
     """Kind of thing → how many are not exported because of the bound on their number."""

@@ -55,6 +55,7 @@ def take_reading(session: Session, statement_timeout: float) -> Reading:
     evaluations = repository.latest_evaluations(session, list(keys))
     latest, dictionaries_left_out, only_slow = _latest(session, evaluations, keys)
     newest = {row.monitor_id: row for row in repository.newest_evaluations(session, list(keys))}
+    deliveries = {row.state: row.deliveries for row in operations.webhook_deliveries(session)}
     shards = {row.state: row.shards for row in operations.open_shards(session)}
     found = {entry.key: entry for entry in latest}
     models = sorted({key.model for key in keys.values()})
@@ -83,6 +84,7 @@ def take_reading(session: Session, statement_timeout: float) -> Reading:
         outbox_oldest_age=operations.outbox_oldest_age(session),
         shards_oldest_queued_age=operations.shards_oldest_queued_age(session),
         shards={state: shards.get(state, 0) for state in ("queued", "running")},
+        webhook_deliveries={state: deliveries.get(state, 0) for state in ("pending", "failed")},
         left_out={"monitors": total - len(keys), "dictionaries": dictionaries_left_out},
     )
 

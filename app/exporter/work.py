@@ -113,6 +113,12 @@ def work(reading: Reading, finished: Finished) -> Iterator[Metric]:
         [((), reading.shards_oldest_queued_age)],
     )
     yield gauge(
+        "webhook_deliveries",
+        "Deliveries to webhooks that are still tried, and that were given up.",
+        ("state",),
+        (((state,), count) for state, count in reading.webhook_deliveries.items()),
+    )
+    yield gauge(
         "exporter_left_out",
         "Things that have no series because of the bound on their number.",
         ("kind",),

@@ -11,6 +11,7 @@ from app.exporter.server import Exporter
 from app.monitors.tables import Monitor
 from app.registry.tables import Checkpoint, Dictionary, Model
 from app.verdicts.service import gate_of
+from app.webhooks.tables import Delivery, Webhook
 from tests.integration.exporter.rows import (
     NOON,
     add_control,
@@ -214,3 +215,31 @@ def test_a_message_that_is_not_due_yet_is_not_stuck(exporter: Exporter, database
 
     assert named(samples, "outbox_oldest_age_seconds")[()] == 0
     assert named(samples, "shards", "state")[("queued",)] == 1
+
+
+def test_deliveries_that_wait_and_that_were_given_up_are_counted(
+    exporter: Exporter, database: Database
+) -> None:
+    with database.unit_of_work() as session:
+        webhook = Webhook(
+            url="https://receiver.example/hook", events=[], models=[], monitors=[], secret="whsec_"
+        )
+        session.add(webhook)
+        session.flush()
+        for state in ("pending", "pending", "failed", "delivered"):
+            session.add(
+                Delivery(
+                    webhook_id=webhook.id,
+                    message_id="msg",
+                    event="alert.opened",
+                    body="{}",
+                    state=state,
+                    finished_at=None if state == "pending" else NOON,
+                    log=[],
+                )
+            )
+
+    assert named(scrape(exporter), "webhook_deliveries", "state") == {
+        ("pending",): 2,
+        ("failed",): 1,
+    }
