@@ -88,6 +88,18 @@ def feature_names(session: Session, version: UUID, names: Iterable[str]) -> set[
     )
 
 
+def all_feature_names(session: Session, version: UUID, limit: int) -> list[str]:
+    """The first names of a version's features, in order of name."""
+    return list(
+        session.scalars(
+            select(Feature.name)
+            .where(Feature.feature_set_version_id == version)
+            .order_by(Feature.name)
+            .limit(limit)
+        )
+    )
+
+
 def _views() -> Select[Monitor, str, Corpus, str, int, str]:
     return (
         select(

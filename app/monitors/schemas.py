@@ -71,7 +71,11 @@ class MonitorCreate(Input):
     dictionary: Name | None = Field(default=None, description="All latents of this dictionary")
     baseline: BaselineRule
     policy: DriftPolicy = DriftPolicy()
-    watchlist: Watchlist = ()
+    watchlist: Watchlist | None = Field(
+        default=None,
+        description="Features with metrics and alerts of their own; where it is left out, all of a "
+        f"feature set of at most {MAX_WATCHED}",
+    )
     enabled: bool = True
 
     @model_validator(mode="after")

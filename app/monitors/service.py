@@ -16,6 +16,7 @@ from app.monitors import repository
 from app.monitors.policy import DriftPolicy
 from app.monitors.repository import MonitorView
 from app.monitors.schemas import (
+    MAX_WATCHED,
     BaselineRule,
     FeatureSetRef,
     FeatureSetVersionRef,
@@ -52,7 +53,8 @@ def create(session: Session, body: MonitorCreate) -> tuple[MonitorView, bool]:
         with referred_to_by("dictionary"):
             dictionary = find_dictionary(session, body.dictionary)
     resolve_baseline(session, model, body.baseline)
-    _check_watchlist(session, body.watchlist, version, dictionary)
+    watchlist = _watchlist(session, body.watchlist, version)
+    _check_watchlist(session, watchlist, version, dictionary)
     content: dict[str, Any] = {
         "description": body.description,
         "model_id": model.id,
@@ -61,7 +63,7 @@ def create(session: Session, body: MonitorCreate) -> tuple[MonitorView, bool]:
         "dictionary_id": dictionary.id if dictionary is not None else None,
         "baseline": body.baseline.model_dump(exclude_none=True),
         "policy": body.policy.model_dump(mode="json"),
-        "watchlist": list(body.watchlist),
+        "watchlist": watchlist,
         "enabled": body.enabled,
     }
     created = repository.insert_monitor(session, name=body.name, updated_at=now(), **content)
@@ -216,6 +218,18 @@ def _present(view: MonitorView, claimed: dict[Any, set[str]]) -> MonitorOut:
 def _watched_version(session: Session, reference: FeatureSetRef) -> FeatureSetVersion:
     with referred_to_by("feature_set"):
         return find_version(session, reference.name, reference.version)[1]
+
+
+def _watchlist(
+    session: Session, given: Sequence[str] | None, version: FeatureSetVersion | None
+) -> list[str]:
+    """What is given, else all features of a small set: who names features wants to hear of them."""
+    if given is not None:
+        return list(given)
+    if version is None:
+        return []
+    names = repository.all_feature_names(session, version.id, MAX_WATCHED + 1)
+    return names if len(names) <= MAX_WATCHED else []
 
 
 def _check_watchlist(

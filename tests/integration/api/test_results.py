@@ -119,6 +119,21 @@ def test_a_monitor_changes_field_by_field(line: TestClient) -> None:
     assert (changed["baseline"], changed["version"]) == ({"alias": "baseline"}, 2)
 
 
+def test_without_a_watchlist_all_features_of_a_set_are_watched(line: TestClient) -> None:
+    body = {
+        "model": "bot",
+        "corpus": "probes",
+        "feature_set": {"name": "set"},
+        "baseline": {"alias": "baseline"},
+    }
+    whole = post(line, "/v1/monitors", {"name": "whole", **body})
+    assert whole["watchlist"] == sorted(f["name"] for f in FEATURES)
+    again = line.post("/v1/monitors", json={"name": "whole", **body})
+    assert (again.status_code, again.json()["id"]) == (200, whole["id"])
+    none = post(line, "/v1/monitors", {"name": "none", "watchlist": [], **body})
+    assert none["watchlist"] == []
+
+
 def test_a_feature_set_grows_by_versions(line: TestClient) -> None:
     again = line.post("/v1/feature-sets", json={"name": "set", "features": FEATURES})
     assert (again.status_code, again.json()["version"]) == (200, 1)
