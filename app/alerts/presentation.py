@@ -106,4 +106,4 @@ def _paths(view: AlertView, repair: UUID | None) -> dict[str, str]:
 
 
 def _runbook(subject_kind: str, condition: str) -> str:
-    return f"{get_settings().runbook_url}/{_RUNBOOKS[subject_kind, condition]}.md"
+    return f"{get_settings().runbook_url.rstrip('/')}/{_RUNBOOKS[subject_kind, condition]}.md"

@@ -83,7 +83,7 @@ def _says_less(alert: Alert, finding: Finding) -> bool:
 def _leave(alert: Alert, facts: Facts, finding: Finding) -> Change | None:
     """Keep the alert as it is, and say what the newest evaluation could not tell."""
     since = _since(alert)
-    said = f"{finding.said}; that settles nothing, and it was {_words(alert.condition)} before"
+    said = f"{finding.said}; that settles nothing, it was last found {_words(alert.condition)}"
     return _write(
         alert,
         last_evaluation_id=facts.id,
@@ -129,7 +129,10 @@ def _renew(alert: Alert, facts: Facts, finding: Finding) -> Change | None:
         evidence={**finite_json(finding.evidence), "since": alert.evidence.get("since")},
         **values,
     )
-    return Change("alert.opened", alert) if change is not None and reopened else change
+    # Who is woken by what opens must not have to listen to every update for what becomes a page.
+    if change is not None and (reopened or _SEVERITIES.index(severity) > was[0]):
+        return Change("alert.opened", alert)
+    return change
 
 
 def _write(alert: Alert, **values: Any) -> Change | None:

@@ -123,6 +123,14 @@ def test_what_is_worse_than_was_acknowledged_opens_it_again(
     assert alert.occurrences == 2
 
 
+def test_a_warning_that_becomes_a_page_is_told_as_one_that_opens(line: Line) -> None:
+    line.judge("c1", verdict("number", "drifted"))
+    assert line.judge("c2", paged()) == [("alert.opened", "number")]
+    assert line.judge("c3", paged()) == [("alert.updated", "number")]
+    alert = line.alert()
+    assert (alert.severity, alert.state, alert.occurrences) == ("page", "open", 3)
+
+
 def test_after_proof_of_stability_a_slow_drift_is_milder_and_a_page_is_worse(line: Line) -> None:
     line.judge("c1", paged())
     line.acknowledge(line.alert())

@@ -13,6 +13,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 
+from app.alerts.service import follow
 from app.core.database import Database
 from app.main import create_app
 from app.repairs.writing import replace_proposal
@@ -65,7 +66,7 @@ def _try(operation: Any, mode: GenerationMode, known: dict[str, Any], checks: An
 
 def _existing(client: TestClient, settings: Settings, database: Database) -> dict[str, Any]:
     """Path parameters that name something."""
-    register_line(client, settings)
+    register_line(client, settings, watchlist=["number"])
     (evaluation,) = register_checkpoint(client, settings, "next")["evaluations"]
     version = client.get("/v1/feature-sets/set/versions/1").json()
     feature = version["features"][0]["id"]
@@ -84,6 +85,7 @@ def _existing(client: TestClient, settings: Settings, database: Database) -> dic
             features=FEATURES,
         )
         assert repair is not None
+        (opened,) = follow(session, UUID(evaluation))
     # No dispatcher runs in this test, so that nothing is sent anywhere.
     hook = client.post("/v1/webhooks", json={"url": "https://hooks.invalid/"}).json()["id"]
     delivery = client.post(f"/v1/webhooks/{hook}:test").json()["id"]
@@ -101,4 +103,5 @@ def _existing(client: TestClient, settings: Settings, database: Database) -> dic
         "monitor": "watch",
         "evaluation": evaluation,
         "repair": str(repair.id),
+        "alert": str(opened.alert.id),
     }
