@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     )
     runbook_url: str = Field(
         default="docs/runbooks",
-        description="Folder or web address of the runbooks that alerts link to, without a slash.",
+        description="Folder or web address of the runbooks that alerts link to.",
     )
     metrics_in_api: bool = Field(default=False, description="Serve /metrics from the API process.")
 
@@ -124,6 +124,21 @@ class Settings(BaseSettings):
     mlflow_webhook_tolerance: float = Field(default=300.0, gt=0, le=86400)
     mlflow_models: dict[str, MlflowModel] = Field(
         default_factory=dict, description="Registered model of MLflow → what its versions become."
+    )
+
+    # Retention: monitors' policies say what may go, these say when.
+    retention_interval: float = Field(
+        default=86400.0,
+        ge=0,
+        description="The dispatcher collects what monitors' policies let go, this often; 0: never.",
+    )
+    retention_grace: float = Field(
+        default=86400.0, ge=0, description="From the mark to the deletion."
+    )
+    retention_leftover_age: float = Field(
+        default=86400.0,
+        ge=3600,
+        description="Files that nothing refers to are left alone until they are as old as this.",
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -3,13 +3,24 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from app.core.ids import new_id
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """A file of the store: its key, its size in bytes, and when it was last written."""
+
+    key: str
+    size: int
+    modified: datetime
 
 
 class ArtifactStore:
@@ -102,6 +113,40 @@ class ArtifactStore:
         for path in sorted(found):
             yield str(path)[len(root) + 1 :]
 
+    def objects(self, prefix: str) -> list[StoredObject]:
+        """All files under a prefix (a folder), by key, as they are now and not as last listed."""
+        root, path = self._root.rstrip("/"), self._path(prefix)
+        self._fs.invalidate_cache(path)
+        try:
+            found = self._fs.find(path, detail=True)
+        except FileNotFoundError:
+            return []
+        finally:
+            # A listing that is remembered would hide what others write and delete.
+            self._fs.invalidate_cache(path)
+        return [
+            StoredObject(str(name)[len(root) + 1 :], int(entry["size"] or 0), _modified(entry))
+            for name, entry in sorted(found.items())
+            # Object stores list by prefix: a neighbour's name may begin with this one.
+            if f"{str(name)[len(root) + 1 :]}/".startswith(f"{prefix.rstrip('/')}/")
+        ]
+
+    def delete_keys(self, keys: Iterable[str]) -> None:
+        """Remove some files, and locally the folders that this leaves empty; none there is fine."""
+        paths = {key: self._path(key) for key in keys}
+        if self._local:
+            for key, path in paths.items():
+                Path(path).unlink(missing_ok=True)
+                _remove_empty(Path(path).parent, levels=len(PurePosixPath(key).parts) - 2)
+            return
+        for key in paths:
+            (self._cache / key).unlink(missing_ok=True)
+        if paths:
+            # S3 answers for a key that is not there as for one that was.
+            self._fs.rm(list(paths.values()))
+            for path in paths.values():
+                self._fs.invalidate_cache(path)
+
     def delete_prefix(self, prefix: str) -> None:
         """Remove all keys under a prefix; nothing there is fine."""
         path = self._path(prefix)
@@ -109,3 +154,25 @@ class ArtifactStore:
             self._fs.rm(path, recursive=True)
         if not self._local:
             shutil.rmtree(self._cache / prefix, ignore_errors=True)
+
+
+def _modified(entry: dict[str, object]) -> datetime:
+    """When a listed file was written, by whatever name its filesystem calls it; else now."""
+    for name in ("mtime", "LastModified", "last_modified", "updated"):
+        value = entry.get(name)
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value, UTC)
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value)
+        if isinstance(value, datetime):
+            return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+    return datetime.now(UTC)
+
+
+def _remove_empty(folder: Path, levels: int) -> None:
+    for _ in range(levels):
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent

@@ -25,6 +25,10 @@ POINTS = (
     "after-publish",
     "before-delivery",
     "after-delivery",
+    "collector-marked",
+    "collector-condemned",
+    "collector-deleting",
+    "collector-deleted",
 )
 
 

@@ -21,6 +21,7 @@ from app.core.faults import fault_point
 from app.core.logging import get_logger
 from app.evaluations import outbox, snapshots, sweep
 from app.evaluations.broker import Broker, BrokerUnavailable
+from app.retention.timer import RetentionTimer
 from app.settings import Settings
 from app.webhooks.deliverer import Deliverer
 
@@ -39,7 +40,7 @@ def run_dispatcher(settings: Settings, stop: threading.Event) -> None:
     database = Database(make_engine(settings, pool_size=2, application="dispatcher"))
     backoff = settings.dispatch_interval
     # Every dispatcher delivers webhooks, also one that stands by.
-    with Deliverer(settings), Broker(settings) as broker:
+    with Deliverer(settings), RetentionTimer(settings), Broker(settings) as broker:
         while not stop.is_set():
             try:
                 with database.engine.connect() as connection:

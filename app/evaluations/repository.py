@@ -9,7 +9,7 @@ from sqlalchemy import Select, func, select, union_all
 from sqlalchemy.orm import Session, aliased
 
 from app.core.rows import insert_if_absent, newest_first
-from app.evaluations.tables import Evaluation, EvaluationSnapshot, Shard
+from app.evaluations.tables import Evaluation, EvaluationSnapshot, Shard, Snapshot
 from app.monitors.tables import Monitor, PageBudgetEntry
 from app.registry.tables import (
     Checkpoint,
@@ -58,6 +58,8 @@ class EvaluationView:
     controls: Sequence[Control] = field(default_factory=list)
     health: Sequence[DictionaryHealth] = field(default_factory=list)
     page_share: PageBudgetEntry | None = None
+    collected: Sequence[str] = ()
+    """Roles whose snapshots are no longer in the store."""
 
 
 def insert_evaluation(session: Session, **values: Any) -> Evaluation | None:
@@ -190,6 +192,14 @@ def _complete(session: Session, rows: Sequence[tuple[Evaluation, Names]]) -> lis
             select(PageBudgetEntry).where(PageBudgetEntry.evaluation_id.in_(ids))
         )
     }
+    collected: dict[UUID, list[str]] = {}
+    for evaluation_id, role in session.execute(
+        select(EvaluationSnapshot.evaluation_id, EvaluationSnapshot.role)
+        .join(Snapshot, Snapshot.id == EvaluationSnapshot.snapshot_id)
+        .where(EvaluationSnapshot.evaluation_id.in_(ids), Snapshot.state == "collected")
+        .order_by(EvaluationSnapshot.role)
+    ):
+        collected.setdefault(evaluation_id, []).append(role)
     return [
         EvaluationView(
             evaluation,
@@ -198,6 +208,7 @@ def _complete(session: Session, rows: Sequence[tuple[Evaluation, Names]]) -> lis
             controls.get(evaluation.id, []),
             health.get(evaluation.id, []),
             shares.get(evaluation.id),
+            collected.get(evaluation.id, []),
         )
         for evaluation, names in rows
     ]

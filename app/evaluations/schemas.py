@@ -127,6 +127,7 @@ class EvaluationOut(Output):
                             "figures": {},
                         }
                     ],
+                    "collected": [],
                     "created_at": "2026-11-22T09:31:00Z",
                     "started_at": "2026-11-22T09:31:01Z",
                     "finished_at": "2026-11-22T09:31:40Z",
@@ -164,6 +165,11 @@ class EvaluationOut(Output):
     controls: list[ControlOut]
     page_share: PageShareOut | None = Field(description="Null until it is compared")
     dictionary_health: list[DictionaryHealthOut]
+    collected: list[str] = Field(
+        description="Roles whose snapshots retention has removed. Verdicts and report stay as they "
+        "are; what needs the activations (a retry, a new diagnosis) captures them again, for which "
+        "the checkpoint's source must still be there"
+    )
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

@@ -166,6 +166,7 @@ def present(view: EvaluationView) -> EvaluationOut:
             "controls": [ControlOut.model_validate(control) for control in view.controls],
             "page_share": PageShareOut.model_validate(share) if share is not None else None,
             "dictionary_health": [DictionaryHealthOut.model_validate(row) for row in view.health],
+            "collected": view.collected,
             "created_at": evaluation.created_at,
             "started_at": evaluation.started_at,
             "finished_at": evaluation.finished_at,

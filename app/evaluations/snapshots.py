@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from app.core.artifact_locks import hold
 from app.core.ids import new_id
 from app.evaluations import ledger
 from app.evaluations.ledger import OPEN, Claim, StaleAttempt
@@ -42,7 +43,8 @@ def plan_evaluation(
     """Finish a plan shard: link the evaluation to its snapshots and enqueue what is missing.
 
     Snapshots are found by key, so that two evaluations that need the same one compute it once. A
-    failed one is captured again. If all are complete, the comparison is enqueued at once.
+    failed or collected one is captured again, and a mark of the collector's is taken off. If all
+    are complete, the comparison is enqueued at once.
 
     Args:
         vanished: keys of complete snapshots whose artifact is no longer in the store.
@@ -100,8 +102,13 @@ def is_last_of_snapshot(session: Session, claim: Claim) -> bool:
     return True
 
 
-def complete_snapshot(session: Session, claim: Claim, manifest: dict[str, Any]) -> None:
+def complete_snapshot(
+    session: Session, claim: Claim, manifest: dict[str, Any], *, size: int | None = None
+) -> None:
     """Mark a snapshot complete and enqueue the comparisons that waited for nothing else.
+
+    Args:
+        size: bytes of its files in the artifact store.
 
     Raises:
         StaleAttempt: the claim is lost.
@@ -110,7 +117,7 @@ def complete_snapshot(session: Session, claim: Claim, manifest: dict[str, Any]) 
     waiting = _lock_waiting(session, snapshot.id)
     ledger.finish(session, claim)
     snapshot.state, snapshot.error, snapshot.manifest = "complete", None, manifest
-    snapshot.completed_at = func.clock_timestamp()
+    snapshot.completed_at, snapshot.bytes = func.clock_timestamp(), size
     session.flush()
     _open_comparisons(session, waiting)
 
@@ -176,6 +183,8 @@ def unneeded(session: Session) -> list[UUID]:
 
 
 def _ensure(session: Session, need: SnapshotNeed) -> Snapshot:
+    # A collector that is deleting under this key is waited for, and then finds it referred to.
+    hold(session, [f"snapshots/{need.key}"])
     session.execute(
         insert(Snapshot)
         .values(
@@ -188,9 +197,14 @@ def _ensure(session: Session, need: SnapshotNeed) -> Snapshot:
         )
         .on_conflict_do_nothing(index_elements=[Snapshot.key])
     )
-    return session.scalars(
-        select(Snapshot).where(Snapshot.key == need.key).with_for_update(key_share=True)
+    snapshot = session.scalars(
+        select(Snapshot)
+        .where(Snapshot.key == need.key)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
     ).one()
+    snapshot.marked_at = None
+    return snapshot
 
 
 def _enqueue_missing(
@@ -203,7 +217,7 @@ def _enqueue_missing(
     if snapshot.state != "pending" or not shards:
         session.execute(delete(Shard).where(Shard.snapshot_id == snapshot.id))
         snapshot.state, snapshot.error, snapshot.manifest = "pending", None, None
-        snapshot.completed_at = None
+        snapshot.completed_at = snapshot.bytes = snapshot.collected_at = None
         snapshot.checkpoint_id, snapshot.plan = need.checkpoint_id, need.plan
         ranges: dict[int, tuple[int | None, int | None]] = dict(enumerate(need.shards))
     else:

@@ -18,6 +18,7 @@ from workers.capture.run import Capture, capture_batches
 from workers.capture.tokenization import TokenizedCorpus
 from workers.features.health import merge_health
 from workers.features.plan import FeaturePlan
+from workers.pipeline.artifacts import snapshot_size
 from workers.pipeline.context import Context
 from workers.pipeline.corpus import load_tokens
 from workers.pipeline.lease import Lease
@@ -65,7 +66,8 @@ def capture(context: Context, claim: Claim, lease: Lease) -> None:
     )
     fault_point("before-finish")
     abstract = _abstract(manifest)
-    context.settle(lambda session: snapshots.complete_snapshot(session, claim, abstract))
+    size = snapshot_size(context.store, order.snapshot.key)
+    context.settle(lambda session: snapshots.complete_snapshot(session, claim, abstract, size=size))
 
 
 def _capture(

@@ -16,10 +16,12 @@ from app.evaluations.ledger import OPEN, Claim, StaleAttempt
 from app.evaluations.tables import Evaluation
 from app.monitors import page_budget
 from app.repairs.writing import replace_proposal
+from app.sources.dictionary import CONFIG_FILE, WEIGHTS_FILE
 from app.verdicts.writing import finite_json, replace_results
 from app.webhooks.finished import emit_finished
 from workers.comparison import ComparisonResult, CorpusLabels, compare_snapshots, write_parquet
 from workers.drift.pages import PageRequest
+from workers.pipeline.artifacts import hold_files
 from workers.pipeline.case import SIDES, Case, numeric_policy, provenance, read_case
 from workers.pipeline.context import Context
 from workers.pipeline.controls import ControlEvidence, control_evidence
@@ -35,6 +37,7 @@ from workers.pipeline.results import (
     verdict_rows,
 )
 
+DICTIONARY_FILES = (CONFIG_FILE, WEIGHTS_FILE)
 SHOWN_FEATURES = 200
 """Features of a comparison whose passages are kept: a watchlist is no longer."""
 
@@ -102,6 +105,12 @@ def compare(context: Context, claim: Claim, lease: Lease) -> None:
             ],
         )
         if findings.proposal is not None:
+            proposed = [one.artifact for one in findings.proposal.get("dictionaries", ())]
+            hold_files(
+                session,
+                context.store,
+                [f"{artifact}/{file}" for artifact in proposed for file in DICTIONARY_FILES],
+            )
             replace_proposal(session, evaluation.id, **findings.proposal)
         fault_point("after-copy")
         evaluation.state, evaluation.step, evaluation.error = "succeeded", "done", None

@@ -10,7 +10,7 @@ from workers.causal.measurement import CausalMeasurement
 from workers.causal.run import measure_checkpoint
 from workers.causal.settings import CausalSettings
 from workers.features.dictionaries import DictionarySource
-from workers.pipeline.artifacts import causal_artifact
+from workers.pipeline.artifacts import causal_artifact, snapshot_size
 from workers.pipeline.context import Context
 from workers.pipeline.lease import Lease
 from workers.pipeline.order import Order
@@ -36,7 +36,8 @@ def measure_causal(
     context.store.write_bytes(causal_artifact(order.snapshot.key), measured.to_bytes())
     fault_point("after-artifact")
     abstract = {"causal": order.snapshot.inputs["causal"]}
-    context.settle(lambda session: snapshots.complete_snapshot(session, claim, abstract))
+    size = snapshot_size(context.store, order.snapshot.key)
+    context.settle(lambda session: snapshots.complete_snapshot(session, claim, abstract, size=size))
 
 
 def _measure(

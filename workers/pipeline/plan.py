@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from app.core import telemetry
 from app.core.faults import fault_point
@@ -12,7 +13,7 @@ from app.evaluations.ledger import Claim
 from app.evaluations.snapshots import SnapshotNeed, plan_evaluation
 from app.evaluations.tables import Evaluation, Snapshot
 from workers.errors import EvaluationError
-from workers.pipeline.artifacts import check_complete
+from workers.pipeline.artifacts import check_complete, hold_files
 from workers.pipeline.context import Context
 from workers.pipeline.lease import Lease
 from workers.pipeline.needs import snapshot_needs
@@ -44,9 +45,12 @@ def plan(context: Context, claim: Claim, lease: Lease) -> None:
     vanished = _vanished(context, needs)
     lease.check()
     fault_point("before-finish")
-    context.settle(
-        lambda session: plan_evaluation(session, claim, needs, vanished=vanished, unusable=unusable)
-    )
+
+    def settle(session: Session) -> None:
+        hold_files(session, context.store, sorted({need.plan["tokens_key"] for need in needs}))
+        plan_evaluation(session, claim, needs, vanished=vanished, unusable=unusable)
+
+    context.settle(settle)
 
 
 def _vanished(context: Context, needs: Sequence[SnapshotNeed]) -> set[str]:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.access.routes import Post, RawBody
 from app.access.service import Answer
+from app.core.artifact_locks import hold
 from app.core.dependencies import AppArtifacts, AppDatabase, AppSettings
 from app.core.errors import InvalidInputError, MalformedJsonError, UnsupportedMediaTypeError
 from app.core.paging import Cursor, Limit, Page, decode_cursor, make_page
@@ -91,9 +92,14 @@ def register_corpus(
             field="Content-Type",
             value=media_type,
         )
-    stored = service.store_documents(artifacts, with_variants(documents, perturbations))
+    documents = with_variants(documents, perturbations)
+    stored = service.store_documents(artifacts, documents)
 
     def work(session: Session) -> Answer:
+        # The same documents may have lain there for long with no corpus, and be collected now.
+        hold(session, [stored.artifact_key])
+        if not artifacts.exists(stored.artifact_key):
+            service.store_documents(artifacts, documents)
         corpus, created = service.register_corpus(session, name, description, stored)
         headers = {"Location": f"/v1/corpora/{corpus.name}"}
         return Answer(201 if created else 200, CorpusOut.model_validate(corpus), headers)
