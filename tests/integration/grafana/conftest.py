@@ -189,11 +189,11 @@ def prometheus(line: Line, tmp_path_factory: pytest.TempPathFactory) -> Iterator
                 _running([sys.executable, "-m", "app.cli", name], folder / name, environment)
             )
         asking = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{api}"))
-        wait_for(lambda: _answers(asking, "/readyz"), 60)
+        _await(asking, "/readyz", folder / "api")
         _use(asking)
         stack.enter_context(_running(command, folder / "log", dict(os.environ)))
         client = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{own}"))
-        wait_for(lambda: _answers(client, "/-/ready"), 60)
+        _await(client, "/-/ready", folder / "log")
         # Rates need two scrapes at least, and requests between them.
         until = time.monotonic() + 12
         while time.monotonic() < until:
@@ -232,6 +232,13 @@ def _running(command: list[str], log: Path, environment: dict[str, str]) -> Iter
     finally:
         process.terminate()
         process.wait(30)
+
+
+def _await(client: httpx.Client, path: str, log: Path) -> None:
+    try:
+        wait_for(lambda: _answers(client, path), 60)
+    except TimeoutError:
+        pytest.fail(f"{client.base_url}{path} does not answer: {log.read_text()}")
 
 
 def _answers(client: httpx.Client, path: str) -> bool:
