@@ -29,8 +29,6 @@ def make_alert(monitor: Monitor, subject: str, severity: str, state: str) -> Ale
     taken = {
         "acknowledged_at": NOON,
         "acknowledged_by": "ada",
-        "acknowledged_severity": severity,
-        "acknowledged_condition": "drifted",
     }
     return Alert(
         monitor_id=monitor.id,
