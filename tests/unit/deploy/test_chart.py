@@ -39,13 +39,18 @@ EVERYTHING = helm.merged(
         "models": {"existingClaim": "models", "allowHub": True},
         "settings": {"DTYPE": "bfloat16", "LEASE_SECONDS": 90, "LOG_LEVEL": "debug"},
         "serviceAccount": {"annotations": {"example.com/role": "featuredrift"}},
+        "extraEnv": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"},
         "api": {
+            "envSecret": "mlflow",
             "podAnnotations": {"a": "b"},
             "nodeSelector": {"pool": "small"},
             "tolerations": [{"key": "small", "operator": "Exists"}],
             "affinity": {"nodeAffinity": {}},
         },
-        "networkPolicy": {"postgres": {"to": [{"ipBlock": {"cidr": "10.0.0.0/24"}}]}},
+        "networkPolicy": {
+            "postgres": {"to": [{"ipBlock": {"cidr": "10.0.0.0/24"}}]},
+            "extraEgress": [{"ports": [{"protocol": "TCP", "port": 4318}]}],
+        },
     },
 )
 SHAPES = {
@@ -141,6 +146,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"artifacts": {"url": "file:///tmp"}}, "url"),
     ({"settings": {"HOST": "0.0.0.0"}}, "propertyName 'HOST'"),  # noqa: S104 - it is refused
     ({"settings": {"log_level": "info"}}, "propertyName 'log_level'"),
+    ({"extraEnv": {"FEATUREDRIFT_HOST": "::"}}, "propertyName 'FEATUREDRIFT_HOST'"),
     ({"worker": {"cacheSize": "much"}}, "cacheSize"),
     ({"monitoring": {"serviceMonitor": {"interval": "15"}}}, "interval"),
 ]
@@ -206,6 +212,8 @@ def test_each_variable_of_ours_is_a_setting(resources: list[helm.Resource]) -> N
         names = [item["name"] for item in pod["containers"][0]["env"]]
         assert len(names) == len(set(names)), component
         for name, item in variables(pod).items():
+            if name in EVERYTHING["extraEnv"]:
+                continue
             field = name.removeprefix("FEATUREDRIFT_").lower()
             assert field in Settings.model_fields, f"{component}: {name}"
             if "value" in item:
@@ -227,7 +235,8 @@ def test_the_names_that_the_values_must_not_set_are_those_that_the_chart_sets(
         for name in variables(pod)
     }
 
-    assert set(refused) == own - {"PUBLIC_URL", *SHAPES["everything"]["settings"]}
+    others = {"PUBLIC_URL", *EVERYTHING["settings"], *EVERYTHING["extraEnv"]}
+    assert set(refused) == own - others
 
 
 def test_each_command_exists(resources: list[helm.Resource]) -> None:
@@ -258,7 +267,17 @@ def test_what_only_reads_gets_the_role_that_only_reads(
     assert {name for name, pod in everything.items() if "REDIS_URL" in variables(pod)} == {
         *("dispatcher", "worker"),
     }
-    assert "envFrom" not in everything["exporter"]["containers"][0]
+    given = {
+        name: [source["secretRef"]["name"] for source in pod["containers"][0].get("envFrom", [])]
+        for name, pod in everything.items()
+    }
+    assert given == {
+        "api": ["s3", "mlflow"],
+        "dispatcher": ["s3"],
+        "worker": ["s3"],
+        "exporter": [],
+        "migrate": [],
+    }
     authentication = helm.of_kind(rendered["everything"], "TriggerAuthentication")["worker"]
     assert authentication["spec"]["secretTargetRef"] == [
         {"parameter": "connection", "name": "reader", "key": "database-url"}
@@ -364,6 +383,10 @@ def test_egress_is_what_each_process_needs(rendered: dict[str, list[helm.Resourc
     assert ports("exporter") == set()
     everything = helm.of_kind(rendered["everything"], "NetworkPolicy")
     database = everything["watch-featuredrift-all"]["spec"]["egress"][1]
+    assert (
+        everything["watch-featuredrift-all"]["spec"]["egress"][2:]
+        == (EVERYTHING["networkPolicy"]["extraEgress"])
+    )
     assert database["to"] == EVERYTHING["networkPolicy"]["postgres"]["to"]
 
 

@@ -39,7 +39,14 @@ def test_services_and_files_it_names_exist() -> None:
 
 def test_variables_it_names_are_settings_or_variables_of_the_stack() -> None:
     stack = set(compose.variables_of()) | {"COMPOSE_PROFILES"}
-    elsewhere = {"PYTHON", "TORCH", "FLUSHDB", "PGPASSWORD", "MODEL_ROOTS"}
+    elsewhere = {
+        "PYTHON",
+        "TORCH",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "FLUSHDB",
+        "PGPASSWORD",
+        "MODEL_ROOTS",
+    }
     named = set(re.findall(r"`(?:FEATUREDRIFT_)?([A-Z][A-Z_]{4,})(?:=[^`]*)?`", PAGE))
 
     unknown = {name for name in named if name.lower() not in Settings.model_fields}

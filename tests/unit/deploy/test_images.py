@@ -16,6 +16,8 @@ DOCKERFILES = {
     "api": (ROOT / "deploy" / "Dockerfile.api").read_text(),
     "worker": (ROOT / "deploy" / "Dockerfile.worker").read_text(),
 }
+API = frozenset({"s3", "otel"})
+WORKER = frozenset({"worker", "s3", "otel"})
 IMAGES = pytest.mark.parametrize("name", DOCKERFILES)
 
 
@@ -67,10 +69,10 @@ def test_every_installation_is_pinned(name: str) -> None:
 
 
 def test_the_extras_exist_and_torch_is_the_version_of_the_project() -> None:
-    assert pip_extras(DOCKERFILES["api"]) == [frozenset({"s3"})]
-    assert pip_extras(DOCKERFILES["worker"]) == [frozenset({"worker", "s3"})]
+    assert pip_extras(DOCKERFILES["api"]) == [API]
+    assert pip_extras(DOCKERFILES["worker"]) == [WORKER]
     extras = project()["optional-dependencies"]
-    assert {"s3", "worker"} <= set(extras)
+    assert set(extras) >= API | WORKER
     wanted = next(need for need in extras["worker"] if need.startswith("torch=="))
     versions = set(re.findall(r"torch==[0-9.]+", DOCKERFILES["worker"]))
     assert versions == {wanted}
@@ -78,11 +80,11 @@ def test_the_extras_exist_and_torch_is_the_version_of_the_project() -> None:
 
 
 def test_the_api_image_has_neither_torch_nor_numpy() -> None:
-    names = closure(frozenset({"s3"}))
+    names = closure(API)
 
     assert {"fastapi", "celery", "s3fs"} <= names
     assert not {"torch", "numpy", "transformers", "sae-lens", "psutil"} & names
-    assert {"torch", "numpy", "sae-lens", "psutil"} <= closure(frozenset({"worker", "s3"}))
+    assert {"torch", "numpy", "sae-lens", "psutil"} <= closure(WORKER)
 
 
 def imports(path: Path) -> set[str]:
@@ -106,9 +108,9 @@ def imports(path: Path) -> set[str]:
     ("folder", "elsewhere", "extras"),
     [
         # `featuredrift up` and the demo run on one machine, not in an image.
-        ("app", "embedded", frozenset({"s3"})),
-        ("migrations", "check.py", frozenset({"s3"})),
-        ("workers", "demo", frozenset({"worker", "s3"})),
+        ("app", "embedded", API),
+        ("migrations", "check.py", API),
+        ("workers", "demo", WORKER),
     ],
 )
 def test_what_is_imported_is_installed(folder: str, elsewhere: str, extras: frozenset[str]) -> None:
@@ -156,7 +158,7 @@ print(*sorted({"torch", "numpy", "psutil", "workers"} & set(sys.modules)))
 
 
 def test_all_of_the_api_image_starts_with_what_it_installs() -> None:
-    absent = set(packages_distributions()) - importable(frozenset({"s3"}))
+    absent = set(packages_distributions()) - importable(API)
     assert {"torch", "numpy", "psutil"} <= absent
 
     result = subprocess.run(

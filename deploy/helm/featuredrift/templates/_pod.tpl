@@ -29,6 +29,10 @@
 - name: FEATUREDRIFT_PUBLIC_URL
   value: http://{{ include "featuredrift.fullname" .root }}-api.{{ .root.Release.Namespace }}:{{ $values.api.port }}
 {{- end }}
+{{- range $name, $value := $values.extraEnv }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
 {{- range $name, $value := $values.settings }}
 - name: FEATUREDRIFT_{{ $name }}
   value: {{ $value | quote }}
@@ -42,11 +46,13 @@ privileged: false
 capabilities: {drop: [ALL]}
 {{- end }}
 
-{{/* Credentials of the artifact store. */}}
+{{/* Variables from secrets: the artifact store's credentials, and more. (list name …) */}}
 {{- define "featuredrift.envFrom" -}}
-{{- with .Values.artifacts.credentialsSecret }}
+{{- with compact . }}
 envFrom:
+{{- range . }}
   - secretRef: {name: {{ . }}}
+{{- end }}
 {{- end }}
 {{- end }}
 

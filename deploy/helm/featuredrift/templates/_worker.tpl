@@ -44,7 +44,7 @@ spec:
             {{- include "featuredrift.env" (dict "root" $root "redis" true) | nindent 12 }}
             - name: FEATUREDRIFT_DEVICE
               value: {{ .device }}
-          {{- include "featuredrift.envFrom" $root | nindent 10 }}
+          {{- include "featuredrift.envFrom" (list $root.Values.artifacts.credentialsSecret) | nindent 10 }}
           resources: {{- toYaml $resources | nindent 12 }}
           volumeMounts:
             - {name: cache, mountPath: /var/cache/featuredrift}
