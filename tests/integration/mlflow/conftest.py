@@ -27,7 +27,10 @@ def believing(settings: Settings) -> Settings:
     """Settings with the secret, and a mapping of the registered model `Support Bot`."""
     mapping = {
         "model": "bot",
-        "replace_prefix": {"mlflow-artifacts:/": f"{settings.allowed_roots[0]}/"},
+        "replace_prefix": {
+            "mlflow-artifacts:/": f"{settings.allowed_roots[0]}/",
+            "s3://registry/": f"{settings.allowed_roots[0]}/",
+        },
         "aliases": {"champion": "baseline"},
     }
     models = {
