@@ -281,3 +281,55 @@ def test_prometheus_scrapes_services_of_the_stack_by_ports_they_listen_on() -> N
     shared = set(SERVICES["prometheus"]["networks"])
     for target in scraped - {"127.0.0.1:9090"}:
         assert shared & set(SERVICES[target.partition(":")[0]]["networks"])
+
+
+def provisioned(kind: str) -> list[dict[str, Any]]:
+    folder = ROOT / "deploy" / "grafana" / "provisioning" / kind
+    key = {"dashboards": "providers", "datasources": "datasources"}[kind]
+    return [
+        entry
+        for path in sorted(folder.glob("*.y*ml"))
+        for entry in yaml.safe_load(path.read_text())[key]
+    ]
+
+
+def test_grafana_finds_its_dashboards_where_they_are_mounted() -> None:
+    mounted = {volume.split(":")[1] for volume in SERVICES["grafana"]["volumes"]}
+    providers = provisioned("dashboards")
+
+    assert providers
+    assert all(provider["options"]["path"] in mounted for provider in providers)
+
+
+def test_grafana_finds_its_data_sources_and_their_passwords() -> None:
+    grafana = SERVICES["grafana"]
+    datasources = provisioned("datasources")
+
+    assert {source["type"] for source in datasources} == {
+        *("prometheus", "grafana-postgresql-datasource"),
+    }
+    for source in datasources:
+        host, port = source["url"].rpartition("/")[2].split(":")
+        assert set(SERVICES[host]["networks"]) & set(grafana["networks"])
+        assert port == {"prometheus": "9090", "postgres": "5432"}[host]
+        for secret in re.findall(r"/run/secrets/([\w.]+)", json.dumps(source)):
+            assert secret in sources(grafana)
+
+
+def test_what_is_run_in_postgres_is_mounted_and_reads_secrets_that_are_there() -> None:
+    roles = SERVICES["roles"]
+    scripts = {volume.split(":")[1]: ROOT / volume.split(":")[0] for volume in roles["volumes"]}
+    [names] = re.findall(r"for script in ([\w ]+);", roles["command"][0])
+
+    assert set(scripts) == {f"/etc/featuredrift/{name}.sql" for name in names.split()}
+    for path in scripts.values():
+        used = re.findall(r"`cat /run/secrets/(\w+)`", path.read_text())
+        assert used
+        assert set(used) <= sources(roles)
+
+
+def test_alertmanager_is_given_the_secrets_that_it_reads() -> None:
+    text = (ROOT / "deploy" / "alertmanager" / "alertmanager.yml").read_text()
+    active = "\n".join(line.partition("#")[0] for line in text.splitlines())
+
+    assert set(re.findall(r"/run/secrets/([\w.]+)", active)) <= sources(SERVICES["alertmanager"])
