@@ -1,7 +1,7 @@
 """What one look at Postgres found: immutable, so that a scrape never sees half of the next."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.verdicts.gate import Outcome
@@ -143,3 +143,5 @@ class Reading:
     """`pending` or `failed` → number of deliveries."""
     left_out: Mapping[str, int]
     """Kind of thing → how many are not exported because of the bound on their number."""
+    snapshots: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Model → complete snapshots in the artifact store, and their bytes."""

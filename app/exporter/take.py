@@ -28,6 +28,7 @@ from app.exporter.reading import (
 )
 from app.monitors.page_budget import Budget, quarter_of
 from app.monitors.policy import DriftPolicy
+from app.retention import repository as stored
 from app.verdicts.gate import Outcome
 from app.verdicts.tables import COMPARISONS, VERDICTS
 
@@ -85,6 +86,11 @@ def take_reading(session: Session, statement_timeout: float) -> Reading:
         shards_oldest_queued_age=operations.shards_oldest_queued_age(session),
         shards={state: shards.get(state, 0) for state in ("queued", "running")},
         webhook_deliveries={state: deliveries.get(state, 0) for state in ("pending", "failed")},
+        snapshots={
+            row.model: (row.snapshots, int(row.bytes))
+            for row in stored.sizes(session)
+            if row.model in models
+        },
         left_out={"monitors": total - len(keys), "dictionaries": dictionaries_left_out},
     )
 

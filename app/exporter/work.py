@@ -118,6 +118,16 @@ def work(reading: Reading, finished: Finished) -> Iterator[Metric]:
         ("state",),
         (((state,), count) for state, count in reading.webhook_deliveries.items()),
     )
+    for position, name, text in (
+        (0, "snapshots", "Complete snapshots in the artifact store."),
+        (1, "snapshot_bytes", "What they weigh."),
+    ):
+        yield gauge(
+            name,
+            text,
+            ("model",),
+            (((model,), found[position]) for model, found in reading.snapshots.items()),
+        )
     yield gauge(
         "exporter_left_out",
         "Things that have no series because of the bound on their number.",
