@@ -1,5 +1,7 @@
 """Only public addresses, and those that the settings allow."""
 
+import socket
+import threading
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -74,8 +76,16 @@ def test_a_host_without_an_address_is_unresolved() -> None:
         check_addresses("empty.test", [], ())
     with pytest.raises(TargetUnresolvedError, match=r"'no such\.name'"):
         resolve("no such.name", 80, 10)
-    with pytest.raises(TargetUnresolvedError, match=r"not resolved within 0\.0 s"):
-        resolve("localhost", 80, 0)
+
+
+def test_a_name_server_that_does_not_answer_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    silent = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_how: silent.wait(30) and [])
+    with pytest.raises(TargetUnresolvedError, match=r"not resolved within 0\.1 s"):
+        resolve("slow.test", 80, 0.1)
+    silent.set()
 
 
 @pytest.mark.parametrize("spelling", ["127.1", "2130706433", "0x7f000001", "0177.0.0.1"])
