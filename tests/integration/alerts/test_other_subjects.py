@@ -1,9 +1,11 @@
 """Alerts on evaluations, controls and dictionaries."""
 
 from typing import Any
+from uuid import UUID
 
+from app.evaluations import ledger
 from tests.integration.alerts.conftest import Line, control, paged
-from tests.support.api import verdict
+from tests.support.api import monitor_body, post, register_checkpoint, verdict
 
 STALE: dict[str, Any] = {
     "diagnosis": "dictionary_stale",
@@ -27,6 +29,23 @@ def test_a_failed_evaluation_opens_one_alert_and_a_good_one_resolves_it(line: Li
     line.judge("c4", verdict("number", "inconclusive"))
     assert line.alert(subject_kind="evaluation").state == "resolved"
     assert line.alert(subject_kind="feature").state == "open"
+
+
+def test_evaluations_of_several_monitors_that_fail_together_have_an_alert_each(
+    line: Line,
+) -> None:
+    post(line.client, "/v1/monitors", monitor_body(name="second"))
+    found = register_checkpoint(line.client, line.settings, "c1")["evaluations"]
+    with line.database.unit_of_work() as session:
+        ended = [UUID(one) for one in found]
+        for one in ended:
+            ledger.lock_evaluation(session, one)
+        error = ledger.failure("unreadable", "no such file")
+        ledger.end_evaluations(session, ended, state="failed", error=error)
+    items = line.client.get("/v1/alerts").json()["items"]
+    assert {item["monitor"] for item in items} == {"watch", "second"}
+    assert {item["evidence"]["evaluation"] for item in items} == set(found)
+    assert line.events() == ["alert.opened"] * 2
 
 
 def test_a_retried_evaluation_resolves_the_alert_on_its_own_failure(line: Line) -> None:
