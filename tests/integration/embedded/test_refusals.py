@@ -119,7 +119,7 @@ def test_settings_show_no_secret() -> None:
 
     assert result.returncode == 0
     assert "someone:***@" in result.stdout
-    assert "secret" not in result.stdout
+    assert ":secret@" not in result.stdout
 
 
 def test_a_check_without_an_api(tmp_path: Path) -> None:
