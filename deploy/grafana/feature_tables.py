@@ -8,6 +8,9 @@ from deploy.grafana.panels import Table, table
 from deploy.grafana.queries import rows
 from deploy.grafana.words import DIAGNOSES, VERDICTS, coloured, yes_no
 
+PASSAGES_URL = (
+    EVALUATION_URL + "/passages?feature=${feature:percentencode}&comparison=${comparison}"
+)
 REPAIR_STATES = {"proposed": "yellow", "accepted": "green", "rejected": "#8e8e8e"}
 
 
@@ -16,7 +19,8 @@ def diagnoses() -> Table:
     panel = table(
         "What the diagnosis rests on",
         "What was found when it was asked why the feature drifted, checkpoint by checkpoint. "
-        "Read what the diagnosis rests on before accepting a repair. Empty while it is stable.",
+        "Read what the diagnosis rests on, and the passages that it links to, before accepting a "
+        "repair. Empty while it is stable.",
         rows(sql.DIAGNOSES),
         span=14,
         no_value="It has not drifted.",
@@ -32,6 +36,9 @@ def diagnoses() -> Table:
         },
     )
     panel = tables.colour_by_word(panel, "Diagnosis", coloured(DIAGNOSES))
+    panel = tables.link(
+        panel, "Diagnosis", "Passages where it changed most", PASSAGES_URL, away=True
+    )
     return _evaluation_link(panel)
 
 
@@ -91,7 +98,8 @@ def history() -> Table:
     panel = table(
         "History",
         "All that a verdict says, newest checkpoint first. The reason is one sentence; the "
-        "evaluation's link leads to everything else it found. At most 200 checkpoints.",
+        "verdict leads to the passages where the feature changed most, the evaluation to "
+        "everything else it found. At most 200 checkpoints.",
         rows(sql.TABLE),
         height=11,
     )
@@ -123,6 +131,7 @@ def history() -> Table:
     panel = tables.colour_by_word(panel, "Diagnosis", coloured(DIAGNOSES))
     for name in ("Wakes", "Slow drift"):
         panel = tables.colour_by_word(panel, name, yes_no("yes"))
+    panel = tables.link(panel, "Verdict", "Passages where it changed most", PASSAGES_URL, away=True)
     return _evaluation_link(panel)
 
 

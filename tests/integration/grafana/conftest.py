@@ -117,7 +117,7 @@ def line(deployment_settings: Settings, checkpoints: dict[str, Path]) -> Iterato
             noticed = session.scalars(select(Alert.id).where(Alert.monitor_id == monitor)).first()
             assert noticed is not None
             alerts.acknowledge(session, noticed, Acknowledgement(by="ada", note="looking"))
-        _leave_work_open(world, failing, previous, base)
+        _leave_work_open(world, failing, base)
         with world.database.unit_of_work() as session:
             names = (
                 session.get_one(Model, model).name,
@@ -127,10 +127,10 @@ def line(deployment_settings: Settings, checkpoints: dict[str, Path]) -> Iterato
         yield Line(settings, *names, failing=other, features=("direction", "latent-of-comments"))
 
 
-def _leave_work_open(world: World, monitor: UUID, candidate: UUID, base: UUID) -> None:
+def _leave_work_open(world: World, monitor: UUID, checkpoint: UUID) -> None:
     """One shard under a lease and one in the queue; nobody is there to finish either."""
-    taken = world.evaluate(monitor, candidate, base)
-    world.evaluate(monitor, candidate, base)
+    taken = world.evaluate(monitor, checkpoint, checkpoint)
+    world.evaluate(monitor, checkpoint, checkpoint)
     with world.database.unit_of_work() as session:
         shard = session.scalars(select(Shard.id).where(Shard.evaluation_id == taken)).one()
         claim = ledger.claim(
@@ -168,36 +168,53 @@ def run_script(url: str, password: str) -> None:
     )
 
 
+@dataclass(frozen=True)
+class Served:
+    """The API and the exporter, as processes."""
+
+    api: httpx.Client
+    ports: dict[str, int]
+    """Scrape job → port."""
+
+
 @pytest.fixture(scope="session")
-def prometheus(line: Line, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A Prometheus that has scraped the API and the exporter several times, as processes."""
-    api, exporter, own = (_free_port() for _ in range(3))
+def served(line: Line, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """API and exporter on the run's database."""
+    api, exporter = _free_port(), _free_port()
     settings = line.settings.model_copy(
         update={"port": api, "exporter_port": exporter, "exporter_refresh": 0.5}
     )
-    folder = tmp_path_factory.mktemp("prometheus")
-    targets = {"featuredrift-exporter": exporter, "featuredrift-api": api}
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(_scrape_configuration(targets)))
-    command = [
-        *(str(tool("prometheus")), f"--config.file={folder / 'prometheus.yml'}"),
-        *(f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{own}"),
-    ]
+    folder = tmp_path_factory.mktemp("served")
     environment = child_environment(settings)
     with ExitStack() as stack:
         for name in ("api", "exporter"):
             stack.enter_context(
                 _running([sys.executable, "-m", "app.cli", name], folder / name, environment)
             )
-        asking = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{api}"))
-        _await(asking, "/readyz", folder / "api")
-        _use(asking)
+        client = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{api}"))
+        _await(client, "/readyz", folder / "api")
+        yield Served(client, {"featuredrift-exporter": exporter, "featuredrift-api": api})
+
+
+@pytest.fixture(scope="session")
+def prometheus(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A Prometheus that has scraped API and exporter several times."""
+    own = _free_port()
+    folder = tmp_path_factory.mktemp("prometheus")
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(_scrape_configuration(served.ports)))
+    command = [
+        *(str(tool("prometheus")), f"--config.file={folder / 'prometheus.yml'}"),
+        *(f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{own}"),
+    ]
+    _use(served.api)
+    with ExitStack() as stack:
         stack.enter_context(_running(command, folder / "log", dict(os.environ)))
         client = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{own}"))
         _await(client, "/-/ready", folder / "log")
         # Rates need two scrapes at least, and requests between them.
         until = time.monotonic() + 12
         while time.monotonic() < until:
-            _use(asking)
+            _use(served.api)
             time.sleep(0.3)
         yield client
     shutil.rmtree(folder / "data", ignore_errors=True)

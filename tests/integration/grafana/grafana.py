@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from app.core.clock import now
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "grafana" / "dashboards"
+_FIELD = re.compile(r'\$\{__data\.fields\["(.+?)"\]:percentencode\}')
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::(\w+))?\}|(\w+))")
 
 
@@ -73,6 +75,19 @@ def interpolated(text: str, values: Mapping[str, str], *, window: str = "20s") -
         return value.replace("\\", "\\\\").replace('"', '\\"')
 
     return _VARIABLE.sub(fill, text)
+
+
+def linked(url: str, values: Mapping[str, str], row: Mapping[str, Any]) -> str:
+    """A link as a click on a row's cell follows it.
+
+    Args:
+        row: a column's heading → its value.
+
+    Raises:
+        KeyError: a variable or a column without a value.
+    """
+    url = _FIELD.sub(lambda match: quote(str(row[match[1]]), safe=""), url)
+    return _VARIABLE.sub(lambda match: quote(values[match[1]], safe=""), url)
 
 
 def time_range() -> tuple[datetime, datetime]:
