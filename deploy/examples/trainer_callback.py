@@ -26,6 +26,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+from torch import distributed
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 logger = logging.getLogger("featuredrift")
@@ -75,18 +76,16 @@ class FeaturedriftCallback(TrainerCallback):
         **kwargs: Any,  # noqa: ARG002 - the library's signature
     ) -> TrainerControl:
         """Register the checkpoint that was just saved."""
-        if not state.is_world_process_zero:
-            return control
-        folder = Path(str(args.output_dir)).resolve() / f"checkpoint-{state.global_step}"
-        name = "-".join(part for part in (self.run, f"step-{state.global_step}") if part)
-        try:
-            self._register(name, folder)
-            if self.stop_on is not None:
-                gate = self.gates[name] = self._gate(name)
-                self._report(name, gate)
-                control.should_training_stop |= gate["gate"] == self.stop_on
-        except (httpx.HTTPError, RuntimeError) as error:
-            logger.warning("Featuredrift did not judge %s: %s", name, error)
+        stop = False
+        if state.is_world_process_zero:
+            folder = Path(str(args.output_dir)).resolve() / f"checkpoint-{state.global_step}"
+            name = "-".join(part for part in (self.run, f"step-{state.global_step}") if part)
+            try:
+                stop = self._judge(name, folder)
+            except (httpx.HTTPError, RuntimeError) as error:
+                logger.warning("Featuredrift did not judge %s: %s", name, error)
+        if self.stop_on is not None and _agreed(stop):
+            control.should_training_stop = True
         return control
 
     def on_train_end(
@@ -98,6 +97,15 @@ class FeaturedriftCallback(TrainerCallback):
     ) -> None:
         """Close the connection."""
         self._client.close()
+
+    def _judge(self, name: str, folder: Path) -> bool:
+        """Register a checkpoint; whether its gate says to stop."""
+        self._register(name, folder)
+        if self.stop_on is None:
+            return False
+        gate = self.gates[name] = self._gate(name)
+        self._report(name, gate)
+        return bool(gate["gate"] == self.stop_on)
 
     def _register(self, name: str, folder: Path) -> None:
         body = {"name": name, "source": self.source(folder)}
@@ -136,3 +144,12 @@ class FeaturedriftCallback(TrainerCallback):
             raise RuntimeError(response.json()["detail"] if is_problem else response.text[:300])
         answer: dict[str, Any] = response.json()
         return answer
+
+
+def _agreed(stop: bool) -> bool:
+    """What the main process has decided: all stop at the same step, or the others wait for ever."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return stop
+    decision = [stop]
+    distributed.broadcast_object_list(decision, src=0)
+    return decision[0]

@@ -2,6 +2,8 @@
 
 import importlib.util
 import logging
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -162,3 +164,28 @@ def test_a_gate_that_is_not_decided_in_time_stops_nothing(
 def test_a_misspelt_stop_is_refused(example: Any) -> None:
     with pytest.raises(ValueError, match="stop_on is 'failed'"):
         example.FeaturedriftCallback("bot", stop_on="failed")
+
+
+def test_all_processes_of_a_distributed_run_stop_together(tmp_path: Path) -> None:
+    """Two real processes; only the first has asked the gate."""
+    script = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from torch import distributed
+from trainer_callback import _agreed
+rank = int(sys.argv[3])
+distributed.init_process_group("gloo", f"file://{sys.argv[2]}", rank=rank, world_size=2)
+print(_agreed(rank == 0), _agreed(False))
+distributed.destroy_process_group()
+"""
+    examples = str(ROOT / "deploy" / "examples")
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, examples, str(tmp_path / "meet"), str(rank)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    said = [process.communicate(timeout=200)[0].split() for process in processes]
+    assert said == [["True", "False"], ["True", "False"]]

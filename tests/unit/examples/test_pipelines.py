@@ -152,6 +152,36 @@ def test_both_find_their_comment_by_the_line_that_the_command_writes() -> None:
     assert "body.splitlines()[0]" in JOB["after_script"][0]
 
 
+@pytest.mark.parametrize("known", ["", "41"])
+def test_the_pull_requests_comment_is_made_once_and_then_edited(known: str, tmp_path: Path) -> None:
+    command = tmp_path / "gh"
+    command.write_text(
+        '#!/bin/sh\nprintf "%s " "$@" >> seen\necho >> seen\n'
+        f'case "$*" in *--paginate*) printf "%s\\n" {known} ;; esac\n'
+    )
+    command.chmod(0o755)
+    subprocess.run(
+        [
+            "bash",
+            "-e",
+            "-o",
+            "pipefail",
+            "-c",
+            STEPS["Put the answer into the pull request"]["run"],
+        ],
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "REPOSITORY": "o/r", "NUMBER": "3"},
+        check=True,
+    )
+    listed, sent = (tmp_path / "seen").read_text().splitlines()
+    assert listed.startswith("api repos/o/r/issues/3/comments --paginate")
+    edited = "-X PATCH repos/o/r/issues/comments/41"
+    assert (
+        sent.split()
+        == f"api {edited if known else 'repos/o/r/issues/3/comments'} -F body=@gate.md".split()
+    )
+
+
 class GitLab(BaseHTTPRequestHandler):
     """The two requests of a merge request's notes."""
 
