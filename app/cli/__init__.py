@@ -6,7 +6,7 @@ import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from app.cli import check, inspect, processes, retention, up
+from app.cli import check, doctor, inspect, processes, retention, up
 from app.cli.console import complain
 from app.core.errors import FeaturedriftError
 from app.core.reachable import StartError
@@ -23,6 +23,7 @@ up.register(app)
 processes.register(app)
 inspect.register(app)
 check.register(app)
+doctor.register(app)
 retention.register(app)
 
 

@@ -71,7 +71,7 @@ def configure_logging(
         logging.getLogger(server).handlers = []
         logging.getLogger(server).propagate = True
     # Libraries that say at "info" what helps only their own authors.
-    for chatty in ("alembic", "celery.redirected", "httpx", "kombu", "urllib3", "fsspec"):
+    for chatty in ("alembic", "celery.redirected", "httpx", "httpx2", "kombu", "urllib3", "fsspec"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

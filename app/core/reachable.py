@@ -43,23 +43,31 @@ def require_redis(settings: Settings) -> None:
     Raises:
         StartError: with the URL, without its password, and what to do.
     """
-    url = settings.redis_url
-    # Celery and redis-py spell the same socket URL differently.
-    if url.startswith("redis+socket://"):
-        path, _, query = url.removeprefix("redis+socket://").partition("?")
-        database = query.partition("virtual_host=")[2].partition("&")[0] or "0"
-        url = f"unix://{path}?db={database}"
     try:
-        # Asked once: by default redis-py asks again for seconds before it says no.
-        with redis.Redis.from_url(
-            url, socket_connect_timeout=5, socket_timeout=5, retry=Retry(NoBackoff(), 0)
-        ) as client:
+        with redis_client(settings) as client:
             client.ping()
     except (redis.exceptions.RedisError, ValueError, OSError) as error:
         raise StartError(
             f"Redis at {redact(settings.redis_url)} does not answer: {_first_line(error)}. Start "
             "it, or set REDIS_URL to one that runs."
         ) from error
+
+
+def redis_client(settings: Settings) -> redis.Redis:
+    """A client of the broker that asks once: by default redis-py asks again for seconds.
+
+    Raises:
+        ValueError: the URL is none of Redis.
+    """
+    url = settings.redis_url
+    # Celery and redis-py spell the same socket URL differently.
+    if url.startswith("redis+socket://"):
+        path, _, query = url.removeprefix("redis+socket://").partition("?")
+        database = query.partition("virtual_host=")[2].partition("&")[0] or "0"
+        url = f"unix://{path}?db={database}"
+    return redis.Redis.from_url(
+        url, socket_connect_timeout=5, socket_timeout=5, retry=Retry(NoBackoff(), 0)
+    )
 
 
 def require_loopback(host: str) -> None:
