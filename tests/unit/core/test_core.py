@@ -96,12 +96,12 @@ class TestArtifactStore:
 class TestSettings:
     def test_passwords_are_never_printed(self) -> None:
         settings = Settings(
-            DATABASE_URL="postgres://u:secret@h/d", REDIS_URL="redis://:hidden@h:1/0"
+            DATABASE_URL="postgres://u:covert@h/d", REDIS_URL="redis://:hidden@h:1/0"
         )
         printed = str(settings.printable())
-        assert "secret" not in printed
+        assert "covert" not in printed
         assert "hidden" not in printed
-        assert settings.database_url == "postgresql+psycopg://u:secret@h/d"
+        assert settings.database_url == "postgresql+psycopg://u:covert@h/d"
 
     def test_urls_without_a_password_stay(self) -> None:
         assert redact("redis://h:1/0") == "redis://h:1/0"

@@ -57,10 +57,12 @@ def test_every_v1_operation_describes_its_problems_and_itself(document: dict[str
 
 
 def test_every_post_takes_an_idempotency_key(document: dict[str, Any]) -> None:
+    # What a sender of its own protocol gives in its place.
+    keys = {"POST /v1/integrations/mlflow": "X-MLflow-Delivery-Id"}
     for name, operation in operations(document):
         if name.startswith("POST"):
             headers = [item["name"] for item in operation["parameters"] if item["in"] == "header"]
-            assert "idempotency-key" in headers, name
+            assert keys.get(name, "idempotency-key") in headers, name
 
 
 def test_every_list_is_paged(document: dict[str, Any]) -> None:
