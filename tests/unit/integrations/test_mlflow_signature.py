@@ -44,7 +44,9 @@ def test_the_signature_is_the_documented_one() -> None:
     assert sign(SECRET, ID, TIME, BODY) == digest
 
 
-@pytest.mark.skipif(not PEER.exists(), reason="MLflow is not installed in .venv/peers/mlflow")
+@pytest.mark.skipif(
+    not PEER.with_name("mlflow").exists(), reason="MLflow is not installed in .venv/peers/mlflow"
+)
 def test_what_the_installed_mlflow_signs_is_authentic() -> None:
     body = json.dumps({"data": {"name": "modèle 'x'", "n": 1.5}})
     code = (
