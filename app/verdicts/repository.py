@@ -206,27 +206,25 @@ def feature_history(
         .scalar_subquery()
     )
     name = select(asked.name).where(asked.id == feature_id).scalar_subquery()
-    statement = (
-        select(
-            Verdict,
-            Monitor.name,
-            Checkpoint.name,
-            FeatureSetVersion.number,
-            Evaluation.created_at,
-        )
-        .join(Feature, Verdict.feature_id == Feature.id)
+    of_the_set = (
+        select(Feature.id)
         .join(FeatureSetVersion, Feature.feature_set_version_id == FeatureSetVersion.id)
-        .join(Evaluation, Verdict.evaluation_id == Evaluation.id)
-        .join(Monitor, Evaluation.monitor_id == Monitor.id)
-        .join(Checkpoint, Evaluation.checkpoint_id == Checkpoint.id)
         .where(FeatureSetVersion.feature_set_id == feature_set, Feature.name == name)
     )
+    # The page's keys come from the index alone; of the wide rows only the page's are read.
+    keys = select(Verdict.evaluation_id, Verdict.comparison, Verdict.feature_id).where(
+        Verdict.feature_id.in_(of_the_set)
+    )
     if monitor is not None:
-        statement = statement.where(Monitor.name == monitor)
+        keys = (
+            keys.join(Evaluation, Verdict.evaluation_id == Evaluation.id)
+            .join(Monitor, Evaluation.monitor_id == Monitor.id)
+            .where(Monitor.name == monitor)
+        )
     if comparison is not None:
-        statement = statement.where(Verdict.comparison == comparison)
+        keys = keys.where(Verdict.comparison == comparison)
     if after is not None:
-        statement = statement.where(
+        keys = keys.where(
             or_(
                 Verdict.evaluation_id < after.evaluation,
                 and_(
@@ -235,8 +233,31 @@ def feature_history(
                 ),
             )
         )
+    page = (
+        keys.order_by(Verdict.evaluation_id.desc(), Verdict.comparison).limit(limit + 1).subquery()
+    )
     rows = session.execute(
-        statement.order_by(Verdict.evaluation_id.desc(), Verdict.comparison).limit(limit + 1)
+        select(
+            Verdict,
+            Monitor.name,
+            Checkpoint.name,
+            FeatureSetVersion.number,
+            Evaluation.created_at,
+        )
+        .join(
+            page,
+            and_(
+                Verdict.evaluation_id == page.c.evaluation_id,
+                Verdict.comparison == page.c.comparison,
+                Verdict.feature_id == page.c.feature_id,
+            ),
+        )
+        .join(Feature, Verdict.feature_id == Feature.id)
+        .join(FeatureSetVersion, Feature.feature_set_version_id == FeatureSetVersion.id)
+        .join(Evaluation, Verdict.evaluation_id == Evaluation.id)
+        .join(Monitor, Evaluation.monitor_id == Monitor.id)
+        .join(Checkpoint, Evaluation.checkpoint_id == Checkpoint.id)
+        .order_by(Verdict.evaluation_id.desc(), Verdict.comparison)
     )
     return [FeatureLine(*row) for row in rows]
 

@@ -38,7 +38,15 @@ class Verdict(Base):
             f"causal_verdict IS NULL OR {one_of('causal_verdict', CAUSAL_VERDICTS)}",
             name="causal_verdict",
         ),
-        Index("ix_verdicts_feature_id", "feature_id"),
+        # A feature's history is read newest first without touching the rows beyond the page;
+        # latents of a whole dictionary have no feature and are not in it.
+        Index(
+            "ix_verdicts_feature_history",
+            "feature_id",
+            "evaluation_id",
+            "comparison",
+            postgresql_where=text("feature_id IS NOT NULL"),
+        ),
         Index("ix_verdicts_feature", "feature"),
     )
 

@@ -1,4 +1,4 @@
-"""retention: what snapshots weigh, what is marked and collected, and the collector's runs
+"""retention: what snapshots weigh, what is marked and collected; histories by index
 
 Revision ID: 0006
 Revises: 0005
@@ -41,9 +41,17 @@ def upgrade() -> None:
         sa.CheckConstraint("scope IN ('policies', 'all')", name=op.f('ck_retention_runs_scope')),
         sa.PrimaryKeyConstraint('id', name=op.f('pk_retention_runs')),
     )
+    # A feature's history was found by feature alone, and all its rows read for every page.
+    op.create_index(
+        'ix_verdicts_feature_history', 'verdicts', ['feature_id', 'evaluation_id', 'comparison'],
+        postgresql_where=sa.text('feature_id IS NOT NULL'),
+    )
+    op.drop_index('ix_verdicts_feature_id', table_name='verdicts')
 
 
 def downgrade() -> None:
+    op.create_index('ix_verdicts_feature_id', 'verdicts', ['feature_id'])
+    op.drop_index('ix_verdicts_feature_history', table_name='verdicts')
     op.drop_table('retention_runs')
     op.drop_table('retired_artifacts')
     op.drop_index('ix_snapshots_checkpoint_id', table_name='snapshots')
