@@ -12,6 +12,7 @@ REQUIREMENTS: Mapping[str, Sequence[str]] = {
     "evidently": ("evidently==0.7.23", "pandas<3"),
     # NannyML imports statsmodels without requiring it, and breaks with pandas 3.
     "nannyml": ("nannyml==0.13.1", "pandas<3", "statsmodels"),
+    "mlflow": ("mlflow==3.17.2", "psycopg2-binary==2.9.13"),
 }
 _SECONDS = 900
 
