@@ -276,31 +276,26 @@ class PassageOut(Output):
     units: list[PassageUnit]
 
 
+_PASSAGES = {
+    "feature": "phone-number",
+    "passages": [
+        {
+            "kind": "changed",
+            "document": "d1",
+            "start": 8,
+            "end": 19,
+            "peak": 1,
+            "units": [
+                {"text": "at ", "baseline": 0.0, "candidate": 0.0},
+                {"text": "555-0100", "baseline": 4.2, "candidate": 0.3},
+            ],
+        }
+    ],
+}
+
+
 class FeaturePassages(Output):
     """Passages of one feature: illustrations, chosen for being extreme, and no evidence."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "feature": "phone-number",
-                    "passages": [
-                        {
-                            "kind": "changed",
-                            "document": "d1",
-                            "start": 8,
-                            "end": 19,
-                            "peak": 1,
-                            "units": [
-                                {"text": "at ", "baseline": 0.0, "candidate": 0.0},
-                                {"text": "555-0100", "baseline": 4.2, "candidate": 0.3},
-                            ],
-                        }
-                    ],
-                }
-            ]
-        }
-    )
 
     feature: str
     passages: list[PassageOut]
@@ -308,6 +303,8 @@ class FeaturePassages(Output):
 
 class PassagesOut(Output):
     """What an evaluation kept to look at."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [_PASSAGES]}]})
 
     items: list[FeaturePassages]
 

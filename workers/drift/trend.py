@@ -38,7 +38,7 @@ class Trend:
     """EWMA of the effect."""
     se: float
     limit: float
-    """|level| above this raises the alarm."""
+    """|level| above this raises the alarm, unless the newest effect is surely back within."""
     points: int
     """Checkpoints with a known effect."""
     restarted: str | None
@@ -62,9 +62,12 @@ def slow_drift(
     """EWMA of a series of effects, and whether it has left a share of the margin.
 
     Zₖ = w·effectₖ + (1 − w)·Zₖ₋₁ with Z₀ = 0; alarm when |Zₖ| > margin_share·margin + z·SEₖ, with z
-    the 1 − alpha quantile. The same documents are read at every checkpoint, so that their errors
-    do not average out: SEₖ is the same weighted sum of the standard errors, which is exact for
-    perfectly correlated errors and an upper bound for all others.
+    the 1 − alpha quantile, unless the newest effect itself is surely within that share: what has
+    come back drifts no more. An effect beyond the margin counts as the margin (winsorised, as in
+    robust charts; Langenberg and Iglewicz 1986): one large step is the verdict's affair, and would
+    be remembered here long after it was taken back. The same documents are read at every
+    checkpoint, so that their errors do not average out: SEₖ is the same weighted sum of the
+    standard errors, which is exact for perfectly correlated errors and an upper bound for others.
 
     Where the baseline moved, a signed effect goes on from the level that was reached: the step
     from the previous checkpoint is added to the last effect against the old baseline, and later
@@ -109,11 +112,14 @@ def slow_drift(
                 points, restarted = 0, point.checkpoint
         last = (offset + here[0], offset_se + here[1]) if here else None
         if last:
-            level = weight * last[0] + (1 - weight) * level
+            level = weight * min(max(last[0], -margin), margin) + (1 - weight) * level
             level_se = weight * last[1] + (1 - weight) * level_se
             points += 1
-    limit = margin_share * margin + float(stats.norm.isf(alpha)) * level_se
-    return Trend(abs(level) > limit, level, level_se, limit, points, restarted, estimand)
+    reach = float(stats.norm.isf(alpha))
+    limit = margin_share * margin + reach * level_se
+    holds = last is None or abs(last[0]) + reach * last[1] > margin_share * margin
+    alarm = abs(level) > limit and holds
+    return Trend(alarm, level, level_se, limit, points, restarted, estimand)
 
 
 def _known(effect: float | None, se: float | None) -> tuple[float, float] | None:

@@ -43,8 +43,6 @@ def line(world: World, checkpoints: dict[str, Path]) -> dict[str, UUID]:
             feature_set=features,
             watchlist=WATCHED,
             diagnosis=True,
-            # A longer memory would still hold the rotation when the weights are back.
-            slow_drift={"weight": 1},
         ),
         "base": world.checkpoint(model, checkpoints["base"]),
         "rotated": world.checkpoint(model, folder),

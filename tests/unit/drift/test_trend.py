@@ -23,6 +23,19 @@ def test_ten_steps_of_a_tenth_are_found_though_none_is_beyond_the_margin() -> No
     assert slow_drift([Point(-p.effect, p.se) for p in series], MARGIN).alarm
 
 
+def test_one_large_step_that_was_taken_back_is_no_trend() -> None:
+    """One bad checkpoint, and the next is as good as the baseline."""
+    series = walk([0.001, 5 * MARGIN, 0.001])
+    assert not slow_drift(series, MARGIN).alarm
+    # Even after many of them: what is back is shown to be back.
+    series = walk([5 * MARGIN] * 20)
+    assert slow_drift(series, MARGIN).alarm
+    assert not slow_drift([*series, Point(0.0, 0.0)], MARGIN).alarm
+    assert not slow_drift([*series, Point(0.001, 0.01)], MARGIN).alarm
+    # An effect that may still be large ends nothing.
+    assert slow_drift([*series, Point(0.09, 0.02)], MARGIN).alarm
+
+
 def test_benign_noise_over_fifty_checkpoints_rarely_alarms() -> None:
     """Noise as large as the margin's third, fresh at every checkpoint."""
     rng = np.random.default_rng(0)
@@ -45,7 +58,7 @@ def test_errors_that_stay_the_same_over_checkpoints_do_not_alarm() -> None:
 def test_the_level_is_pandas_ewm_started_at_zero() -> None:
     effects = np.random.default_rng(0).normal(size=20)
     expected = pandas.Series([0.0, *effects]).ewm(alpha=0.3, adjust=False).mean().iloc[-1]
-    found = slow_drift(walk(effects), MARGIN, weight=0.3)
+    found = slow_drift(walk(effects), 10, weight=0.3)
     assert found.level == pytest.approx(expected)
     assert found.points == 20
 
