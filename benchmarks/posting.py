@@ -1,6 +1,6 @@
 """A client in a process of its own: posts bodies from some threads, prints latencies as JSON.
 
-    python -m benchmarks.posting URL THREADS < bodies, one JSON a line
+    python -m benchmarks.posting THREADS < lines of {"url": …, "body": …}
 
 Line i goes to thread i modulo THREADS; every thread keeps one connection.
 """
@@ -15,16 +15,17 @@ import httpx
 
 def main() -> int:
     """Post all lines; print {"seconds": whole, "latencies": [...]}."""
-    url, threads = sys.argv[1], int(sys.argv[2])
-    bodies = [line.encode() for line in sys.stdin.read().splitlines()]
+    threads = int(sys.argv[1])
+    lines = [json.loads(line) for line in sys.stdin.read().splitlines()]
+    posts = [(line["url"], json.dumps(line["body"]).encode()) for line in lines]
     latencies: list[float] = []
     failures: list[str] = []
     barrier = threading.Barrier(threads + 1)
 
-    def post(mine: list[bytes]) -> None:
+    def post(mine: list[tuple[str, bytes]]) -> None:
         with httpx.Client(timeout=120, headers={"content-type": "application/json"}) as client:
             barrier.wait()
-            for body in mine:
+            for url, body in mine:
                 began = time.perf_counter()
                 answer = client.post(url, content=body)
                 latencies.append(time.perf_counter() - began)
@@ -32,7 +33,7 @@ def main() -> int:
                     failures.append(f"{answer.status_code}: {answer.text[:300]}")
                     return
 
-    workers = [threading.Thread(target=post, args=(bodies[i::threads],)) for i in range(threads)]
+    workers = [threading.Thread(target=post, args=(posts[i::threads],)) for i in range(threads)]
     for worker in workers:
         worker.start()
     barrier.wait()
