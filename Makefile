@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-EXTRAS := worker,embedded,demo,s3,dev
+EXTRAS := worker,embedded,demo,s3,charts,dev
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up test test-unit check format dashboards benchmarks calibration clean

@@ -1,0 +1,153 @@
+"""A drawing as a Vega specification, rendered by vl-convert without a browser or a network.
+
+Whatever users named goes into the specification's data, never into an expression, so that it is
+text wherever it ends up. All places are fixed numbers or scales over fixed domains: nothing is
+laid out by measured text, so that a picture does not depend on the fonts of a machine.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from app.charts.palette import paint
+
+FONT = "system-ui, -apple-system, Segoe UI, Roboto, Arial, sans-serif"
+
+Row = Mapping[str, str | float | None]
+Channel = str | float | Mapping[str, Any]
+Mark = Literal["rule", "rect", "symbol", "text", "line", "area", "path"]
+
+_SCHEMA = "https://vega.github.io/schema/vega/v6.json"
+_INSTALL = (
+    "charts are drawn by vl-convert-python, which is not installed; "
+    "pip install 'featuredrift[charts]'"
+)
+
+
+class ChartsNotInstalledError(RuntimeError):
+    """The extra that draws charts is missing."""
+
+    def __init__(self) -> None:
+        super().__init__(_INSTALL)
+
+
+def field(name: str) -> dict[str, Any]:
+    """The channel takes its value from the row's field."""
+    return {"field": name}
+
+
+def on(scale: str, name: str) -> dict[str, Any]:
+    """The channel takes the row's field through a scale."""
+    return {"scale": scale, "field": name}
+
+
+def at(scale: str, value: float) -> dict[str, Any]:
+    """The channel takes one value through a scale."""
+    return {"scale": scale, "value": value}
+
+
+class Drawing:
+    """Scales, axes and marks in the order in which they are painted; sizes in pixels."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width, self.height = width, height
+        self._data: list[dict[str, Any]] = []
+        self._scales: list[dict[str, Any]] = []
+        self._axes: list[dict[str, Any]] = []
+        self._marks: list[dict[str, Any]] = []
+        self.draw("rect", [{}], x=0, y=0, width=width, height=height, fill=paint("surface"))
+
+    def scale(
+        self,
+        name: str,
+        domain: Sequence[float],
+        pixels: tuple[float, float],
+        kind: str = "linear",
+        **more: Any,
+    ) -> None:
+        """A scale from values to pixels."""
+        self._scales.append(
+            {"name": name, "type": kind, "domain": list(domain), "range": list(pixels), **more}
+        )
+
+    def axis(self, scale: str, orient: str, offset: float, **more: Any) -> None:
+        """An axis with grid lines; `offset` moves it inwards from its edge of the drawing."""
+        self._axes.append(
+            {
+                "scale": scale,
+                "orient": orient,
+                "offset": -offset,
+                "gridColor": paint("grid"),
+                "domainColor": paint("muted"),
+                "tickColor": paint("muted"),
+                "labelColor": paint("ink"),
+                "labelFontSize": 11,
+                "labelOverlap": False,
+                "labelBound": False,
+                "labelFlush": False,
+                "labelLimit": 0,
+                "tickSize": 4,
+                **more,
+            }
+        )
+
+    def draw(self, mark: Mark, rows: Sequence[Row], **channels: Channel) -> None:
+        """One mark for each row (one in all for `line` and `area`); constants are given as such."""
+        if not rows:
+            return
+        name = f"t{len(self._data)}"
+        self._data.append({"name": name, "values": [dict(row) for row in rows]})
+        self._marks.append(
+            {
+                "type": mark,
+                "from": {"data": name},
+                "encode": {
+                    "enter": {
+                        channel: value if isinstance(value, Mapping) else {"value": value}
+                        for channel, value in channels.items()
+                    }
+                },
+            }
+        )
+
+    def text(self, rows: Sequence[Row], **channels: Channel) -> None:
+        """Text from the field `text`, 11 pixels high unless said otherwise, unlimited in length."""
+        defaults: dict[str, Channel] = {
+            "text": field("text"),
+            "fill": paint("ink"),
+            "fontSize": 11,
+            "baseline": "middle",
+            "limit": 0,
+        }
+        self.draw("text", rows, **(defaults | channels))
+
+    def specification(self) -> dict[str, Any]:
+        """The drawing as Vega reads it."""
+        return {
+            "$schema": _SCHEMA,
+            "width": self.width,
+            "height": self.height,
+            "padding": 0,
+            "autosize": "none",
+            "config": {"aria": False},
+            "data": self._data,
+            "scales": self._scales,
+            "axes": self._axes,
+            "marks": self._marks,
+        }
+
+    def content(self) -> str:
+        """The specification as text: equal for equal drawings."""
+        return json.dumps(self.specification(), sort_keys=True)
+
+    def render(self) -> str:
+        """The drawing as Vega's SVG.
+
+        Raises:
+            ChartsNotInstalledError: without the extra `charts`.
+        """
+        try:
+            import vl_convert
+        except ImportError as error:
+            raise ChartsNotInstalledError from error
+        return vl_convert.vega_to_svg(self.specification(), allowed_base_urls=[])

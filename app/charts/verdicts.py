@@ -1,0 +1,132 @@
+"""How verdicts look, the same in every chart: a shape, filled or not, a letter and a colour."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.charts.drawing import Drawing, field
+from app.charts.palette import paint
+from app.charts.words import listing
+
+
+@dataclass(frozen=True)
+class Look:
+    """The signs of one verdict."""
+
+    shape: str
+    filled: bool
+    letter: str
+
+
+_CROSS = "M-.9,-.9L.9,.9M-.9,.9L.9,-.9"
+
+LOOKS = {
+    "drifted": Look("diamond", True, "D"),
+    "stable": Look("circle", True, "S"),
+    "inconclusive": Look("circle", False, "I"),
+    "insufficient": Look("triangle-up", False, "N"),
+    "untrusted": Look(_CROSS, False, "U"),
+    "invalid": Look("square", True, "X"),
+}
+"""Verdict → signs, in the order of legends: what asks for attention first."""
+
+NOTHING = "not judged"
+"""Stands where there is no verdict."""
+
+SIZE = 64.0
+"""Area of a symbol in square pixels."""
+
+
+LEGEND_LINE = 18
+
+
+def check_verdict(verdict: str | None, name: str) -> None:
+    """Refuse a word that is no verdict.
+
+    Raises:
+        ValueError: it is none of the six.
+    """
+    if verdict is not None and verdict not in LOOKS:
+        raise ValueError(f"verdict of {name!r} is {verdict!r}; it is one of {', '.join(LOOKS)}")
+
+
+def colour(verdict: str | None) -> str:
+    """The verdict's paint."""
+    return paint(verdict or "muted")
+
+
+def counts(verdicts: Iterable[str | None]) -> dict[str, int]:
+    """Verdict → how many, those that occur, in the order of legends."""
+    found = list(verdicts)
+    tally = {name: found.count(name) for name in LOOKS}
+    tally[NOTHING] = found.count(None)
+    return {name: n for name, n in tally.items() if n}
+
+
+def counted(verdicts: Iterable[str | None]) -> str:
+    """`2 drifted, 9 stable and 1 inconclusive`."""
+    return listing(f"{n:,} {name}" for name, n in counts(verdicts).items())
+
+
+def symbols(drawing: Drawing, rows: Iterable[dict[str, Any]], x: Any, y: Any) -> None:
+    """A symbol for each row by its `verdict`, at the channels x and y."""
+    rows = list(rows)
+    for verdict, look in LOOKS.items():
+        drawing.draw(
+            "symbol",
+            [row for row in rows if row["verdict"] == verdict],
+            x=x,
+            y=y,
+            shape=look.shape,
+            size=SIZE,
+            fill=colour(verdict) if look.filled else paint("surface"),
+            stroke=colour(verdict),
+            strokeWidth=1.6,
+        )
+    drawing.draw(
+        "symbol",
+        [row for row in rows if row["verdict"] is None],
+        x=x,
+        y=y,
+        shape="square",
+        size=SIZE * 0.8,
+        fill=paint("surface"),
+        stroke=colour(None),
+        strokeWidth=1.6,
+    )
+
+
+def legend_height(verdicts: Sequence[str | None], width: float) -> int:
+    """What the legend of these verdicts takes at the top of a picture."""
+    return 4 + LEGEND_LINE * (1 + max(line for _, line, _ in _entries(verdicts, width)))
+
+
+def legend(drawing: Drawing, verdicts: Sequence[str | None], width: float) -> None:
+    """The verdicts that occur with their signs and counts, at the top of the picture."""
+    rows: list[dict[str, Any]] = [
+        {
+            "x": x,
+            "tx": x + 9,
+            "y": LEGEND_LINE * (line + 0.5) + 4,
+            "verdict": None if name == NOTHING else name,
+            "text": f"{name} ({n})",
+        }
+        for (name, n), (x, line, _) in zip(
+            counts(verdicts).items(), _entries(verdicts, width), strict=True
+        )
+    ]
+    symbols(drawing, rows, field("x"), field("y"))
+    drawing.text(rows, x=field("tx"), y=field("y"))
+
+
+def _entries(verdicts: Sequence[str | None], width: float) -> list[tuple[float, int, float]]:
+    """(left, line, right) of each entry; a wide font is allowed for."""
+    entries: list[tuple[float, int, float]] = []
+    right, line = 0.0, 0
+    for name, n in counts(verdicts).items():
+        long = 30 + 6.9 * len(f"{name} ({n})")
+        if right + long > width and entries:
+            right, line = 0.0, line + 1
+        entries.append((right + 18, line, right + long))
+        right += long
+    return entries
