@@ -33,6 +33,7 @@ from app.registry.routes.dictionaries import router as dictionaries
 from app.registry.routes.feature_sets import router as feature_sets
 from app.registry.routes.models import router as models
 from app.repairs.routes import router as repairs
+from app.runbooks.routes import router as runbooks
 from app.settings import Settings, get_settings
 from app.verdicts.routes import router as verdicts
 from app.webhooks.routes import router as webhooks
@@ -81,6 +82,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         v1.include_router(router)
     app.include_router(v1)
     app.include_router(health.router)
+    app.include_router(runbooks)
     if settings.metrics_in_api:
         app.state.exporter = Exporter(settings)
         app.state.metrics.registry.register(ReadingCollector(app.state.exporter.refresher))

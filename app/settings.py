@@ -63,8 +63,8 @@ class Settings(BaseSettings):
         description="Base of the links in alerts, webhooks and metrics; default: http://host:port",
     )
     runbook_url: str = Field(
-        default="docs/runbooks",
-        description="Folder or web address of the runbooks that alerts link to.",
+        default="",
+        description="Where alerts' links to runbooks lead; default: <public_url>/runbooks",
     )
     metrics_in_api: bool = Field(default=False, description="Serve /metrics from the API process.")
 
@@ -204,6 +204,9 @@ class Settings(BaseSettings):
             self.public_url = f"http://{host}:{self.port}"
             # A child that is given another port has another default.
             self.model_fields_set.discard("public_url")
+        if not self.runbook_url:
+            self.runbook_url = f"{self.public_url}/runbooks"
+            self.model_fields_set.discard("runbook_url")
         if "secrets_dir" in self.model_fields_set and not self.secrets_dir.is_dir():
             raise ValueError(f"secrets_dir={self.secrets_dir} is no folder; mount it, or unset it")
         if self.heartbeat_seconds * 2 > self.lease_seconds:

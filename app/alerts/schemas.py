@@ -37,6 +37,7 @@ _EXAMPLE: dict[str, Any] = {
     "updated_at": "2026-11-22T09:31:40Z",
     "acknowledged_at": None,
     "acknowledged_by": None,
+    "acknowledged_principal": None,
     "note": None,
     "resolved_at": None,
     "repair": _REPAIR,
@@ -66,7 +67,7 @@ _EXAMPLE: dict[str, Any] = {
         "gate": "/v1/models/support-bot/checkpoints/2026-11-22/gate",
         "repair": f"/v1/repairs/{_REPAIR}",
         "repairs": f"/v1/repairs?evaluation={_EVALUATION}",
-        "runbook": "docs/runbooks/FeatureDrifted.md",
+        "runbook": "https://drift.example.com/runbooks/FeatureDrifted.md",
     },
 }
 
@@ -94,6 +95,7 @@ class AlertOut(Output):
     updated_at: datetime
     acknowledged_at: datetime | None
     acknowledged_by: str | None
+    acknowledged_principal: str | None = Field(description="Whose key it was; `local` without")
     note: str | None
     resolved_at: datetime | None
     repair: UUID | None = Field(description="A proposal that would change the subject's definition")

@@ -30,8 +30,11 @@ def child_environment(settings: Settings) -> dict[str, str]:
     for name, value in settings.model_dump(mode="json").items():
         if value is None or value == []:
             continue
-        # Only a folder that somebody has named must exist, and only such a URL outlives the port.
-        if name in {"secrets_dir", "public_url"} and name not in settings.model_fields_set:
+        # Only a folder that somebody has named must exist, and only such URLs outlive the port.
+        if (
+            name in {"secrets_dir", "public_url", "runbook_url"}
+            and name not in settings.model_fields_set
+        ):
             continue
         separator = ":" if name == "model_roots" else ","
         text = separator.join(map(str, value)) if isinstance(value, list) else str(value)

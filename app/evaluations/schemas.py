@@ -134,6 +134,7 @@ class EvaluationOut(Output):
                     "links": {
                         "self": f"/v1/evaluations/{_ID}",
                         "verdicts": f"/v1/evaluations/{_ID}/verdicts",
+                        "repairs": f"/v1/repairs?evaluation={_ID}",
                         "cancel": f"/v1/evaluations/{_ID}:cancel",
                         "retry": f"/v1/evaluations/{_ID}:retry",
                         "monitor": "/v1/monitors/support-contact-data",

@@ -173,6 +173,7 @@ def present(view: EvaluationView) -> EvaluationOut:
             "links": {
                 "self": here,
                 "verdicts": f"{here}/verdicts",
+                "repairs": f"/v1/repairs?evaluation={evaluation.id}",
                 "cancel": f"{here}:cancel",
                 "retry": f"{here}:retry",
                 "monitor": f"/v1/monitors/{names.monitor}",

@@ -10,7 +10,6 @@ from app.alerts.tables import Alert
 from app.evaluations.tables import OutboxMessage, Shard
 from app.exporter.repository import Rows
 from app.registry.tables import Checkpoint, Model
-from app.webhooks.tables import Delivery
 
 
 def registered(session: Session, models: Sequence[str]) -> Rows:
@@ -62,12 +61,3 @@ def shards_oldest_queued_age(session: Session) -> float:
         )
     )
     return max(0.0, float(age)) if age is not None else 0.0
-
-
-def webhook_deliveries(session: Session) -> Rows:
-    """(state, deliveries) of what is still to be delivered, and of what was given up."""
-    return session.execute(
-        select(Delivery.state, func.count().label("deliveries"))
-        .where(Delivery.state.in_(("pending", "failed")))
-        .group_by(Delivery.state)
-    ).all()

@@ -31,6 +31,7 @@ from app.monitors.policy import DriftPolicy
 from app.retention import repository as stored
 from app.verdicts.gate import Outcome
 from app.verdicts.tables import COMPARISONS, VERDICTS
+from app.webhooks import repository as deliveries
 
 QUANTILES = (0.1, 0.5, 0.9, 0.99)
 JUDGED = ("drifted", "stable", "inconclusive")
@@ -56,7 +57,6 @@ def take_reading(session: Session, statement_timeout: float) -> Reading:
     evaluations = repository.latest_evaluations(session, list(keys))
     latest, dictionaries_left_out, only_slow = _latest(session, evaluations, keys)
     newest = {row.monitor_id: row for row in repository.newest_evaluations(session, list(keys))}
-    deliveries = {row.state: row.deliveries for row in operations.webhook_deliveries(session)}
     shards = {row.state: row.shards for row in operations.open_shards(session)}
     found = {entry.key: entry for entry in latest}
     models = sorted({key.model for key in keys.values()})
@@ -85,7 +85,7 @@ def take_reading(session: Session, statement_timeout: float) -> Reading:
         outbox_oldest_age=operations.outbox_oldest_age(session),
         shards_oldest_queued_age=operations.shards_oldest_queued_age(session),
         shards={state: shards.get(state, 0) for state in ("queued", "running")},
-        webhook_deliveries={state: deliveries.get(state, 0) for state in ("pending", "failed")},
+        webhook_deliveries=deliveries.counts_by_state(session),
         snapshots={
             row.model: (row.snapshots, int(row.bytes))
             for row in stored.sizes(session)

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints, computed_field
 
 from app.core.schemas import Input, Output
 from app.monitors.schemas import FeatureSetVersionRef
@@ -42,9 +42,11 @@ _CHANGE: dict[str, Any] = {
     "reason": "equivalent again after a rotation fitted on half of the documents",
     "evidence": {"documents": 60, "identity": {"effect": 0.01, "upper": 0.03, "margin": 0.2}},
 }
+_REPAIR = "019ab7d2-5c00-7000-8000-00000000000a"
+_EVALUATION = "019ab7d2-5c00-7000-8000-000000000003"
 _SUMMARY: dict[str, Any] = {
-    "id": "019ab7d2-5c00-7000-8000-00000000000a",
-    "evaluation": "019ab7d2-5c00-7000-8000-000000000003",
+    "id": _REPAIR,
+    "evaluation": _EVALUATION,
     "monitor": "support-contact-data",
     "model": "support-bot",
     "checkpoint": "2026-11-22",
@@ -56,16 +58,31 @@ _SUMMARY: dict[str, Any] = {
     "created_at": "2026-11-22T09:31:00Z",
     "decided_at": None,
     "decided_by": None,
+    "decided_principal": None,
     "note": None,
     "published": None,
+    "links": {
+        "self": f"/v1/repairs/{_REPAIR}",
+        "accept": f"/v1/repairs/{_REPAIR}:accept",
+        "reject": f"/v1/repairs/{_REPAIR}:reject",
+        "evaluation": f"/v1/evaluations/{_EVALUATION}",
+        "monitor": "/v1/monitors/support-contact-data",
+    },
 }
 _DECIDED: dict[str, Any] = {
     **_SUMMARY,
     "state": "accepted",
     "decided_at": "2026-11-22T10:00:00Z",
     "decided_by": "ada",
+    "decided_principal": "review",
     "note": "the rotation was announced",
     "published": {"name": "contact-data", "version": 2},
+    "links": {
+        "self": f"/v1/repairs/{_REPAIR}",
+        "evaluation": f"/v1/evaluations/{_EVALUATION}",
+        "monitor": "/v1/monitors/support-contact-data",
+        "published": "/v1/feature-sets/contact-data/versions/2",
+    },
 }
 _VERSION: dict[str, Any] = {
     "id": "019ab7d2-5c00-7000-8000-000000000007",
@@ -135,10 +152,26 @@ class RepairSummary(Output):
     created_at: datetime
     decided_at: datetime | None
     decided_by: str | None
+    decided_principal: str | None = Field(description="Whose key it was; `local` without keys")
     note: str | None
     published: FeatureSetVersionRef | None = Field(
         description="The version that acceptance published"
     )
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def links(self) -> dict[str, str]:
+        """Where to go on; `accept` and `reject`, while it is undecided, are to be POSTed to."""
+        here = f"/v1/repairs/{self.id}"
+        found = {"self": here}
+        if self.state == "proposed":
+            found |= {"accept": f"{here}:accept", "reject": f"{here}:reject"}
+        found["evaluation"] = f"/v1/evaluations/{self.evaluation}"
+        found["monitor"] = f"/v1/monitors/{self.monitor}"
+        if self.published is not None:
+            name, version = self.published.name, self.published.version
+            found["published"] = f"/v1/feature-sets/{name}/versions/{version}"
+        return found
 
 
 class RepairOut(RepairSummary):

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, computed_field
 
 from app.core.schemas import Output
 from app.verdicts.gate import Outcome
@@ -96,6 +96,11 @@ _VERDICT: dict[str, Any] = {
     "definition_digest": _DIGEST,
     "baseline_snapshot_key": _DIGEST,
     "candidate_snapshot_key": _DIGEST,
+    "links": {
+        "evaluation": f"/v1/evaluations/{_EVALUATION}",
+        "repairs": f"/v1/repairs?evaluation={_EVALUATION}",
+        "history": f"/v1/features/{_FEATURE}/history",
+    },
 }
 
 
@@ -173,6 +178,18 @@ class VerdictOut(Output):
     definition_digest: str
     baseline_snapshot_key: str | None
     candidate_snapshot_key: str | None
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def links(self) -> dict[str, str]:
+        """Where to go on."""
+        found = {
+            "evaluation": f"/v1/evaluations/{self.evaluation}",
+            "repairs": f"/v1/repairs?evaluation={self.evaluation}",
+        }
+        if self.feature_id is not None:
+            found["history"] = f"/v1/features/{self.feature_id}/history"
+        return found
 
 
 class ComparisonOut(Output):
@@ -276,7 +293,7 @@ class PassageOut(Output):
     units: list[PassageUnit]
 
 
-_PASSAGES = {
+_PASSAGES: dict[str, Any] = {
     "feature": "phone-number",
     "passages": [
         {

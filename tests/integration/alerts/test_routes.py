@@ -41,7 +41,7 @@ def test_every_link_of_an_alert_leads_somewhere(line: Line) -> None:
     for name, path in links.items():
         if name not in ("runbook", "acknowledge"):
             assert line.client.get(path).status_code == 200, (name, path)
-    assert links["runbook"] == "docs/runbooks/FeatureDrifted.md"
+    assert links["runbook"] == "http://127.0.0.1:8321/runbooks/FeatureDrifted.md"
     (found,) = line.client.get(links["verdict"]).json()["items"]
     assert (found["feature"], found["effect"]) == ("up", alert["evidence"]["effect"])
     (seen,) = line.client.get(links["history"]).json()["items"]

@@ -1,0 +1,1 @@
+"""The runbooks as pages that the API serves; their text lies in docs/runbooks."""
