@@ -1,0 +1,1 @@
+"""The synchronous client: written by `make client` from the asynchronous one."""

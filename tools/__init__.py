@@ -1,0 +1,1 @@
+"""What is written from code: `python -m tools.client`, `python -m tools.cli_reference`."""
