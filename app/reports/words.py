@@ -1,0 +1,120 @@
+"""The words and numbers of a report: what estimands, controls, labels and sources mean."""
+
+from collections.abc import Iterable, Mapping
+from math import exp
+from typing import Final, Literal
+
+Scale = Literal["log_ratio", "plain"]
+
+LOG_RATIOS: Final = frozenset({"rate", "magnitude", "scale"})
+ESTIMANDS: Final[Mapping[str, str]] = {
+    "rate": "how often it is on: ratio of firing rates",
+    "magnitude": "how strongly it fires where both sides do: ratio of activations",
+    "identity_sparse": "share of its tokens that the two sides do not share (1 − Jaccard)",
+    "strength": "whether it fires strongly on the same tokens (1 − concordance)",
+    "shift": "change of the mean, in standard deviations of the baseline",
+    "scale": "ratio of standard deviations",
+    "identity_dense": "disagreement of values, token by token (1 − concordance)",
+    "concept": "change of the AUROC on its concept",
+    "robustness": "loss of agreement between documents and their variants",
+}
+CONTROLS: Final[Mapping[str, str]] = {
+    "no_op": "The same weights are loaded and captured again: all values must be equal.",
+    "numerics": "The same weights in another dtype, batch shape and attention kernel: this sets "
+    "the noise floor, and no feature may move by many margins.",
+    "randomised_model": "Fresh weights: every feature must be found to drift.",
+    "random_features": "Random read-outs of the same site: the feature must read its concept "
+    "better than these do.",
+    "permuted_labels": "Labels shifted along the tokens: nothing may read them.",
+    "shuffled_pairing": "Each token paired with a distant one: agreement must collapse.",
+}
+DIAGNOSES: Final[Mapping[str, str]] = {
+    "rescaled": "It reads the same, on another scale.",
+    "rotated": "It is still there, in another direction of the activations.",
+    "relocated": "Another latent, neuron or read-out of the site carries it now.",
+    "lost": "No linear read-out of the site recovers it.",
+    "dictionary_stale": "The site still carries it; the dictionary no longer describes the site.",
+    "unexplained": "None of the known reasons could be shown.",
+}
+CARRIED: Final = frozenset({"rescaled", "rotated", "relocated"})
+"""Diagnoses that say that the site still carries the feature."""
+MISSING: Final = frozenset({"lost", "dictionary_stale", "unexplained"})
+NULL_UPDATES: Final[Mapping[str, str]] = {
+    "numerics_dtype": "the same weights in another dtype",
+    "numerics_batch": "the same weights in other batch shapes",
+    "numerics_attention": "the same weights with another attention kernel",
+}
+BASELINES: Final[Mapping[str, str]] = {
+    "probe": "refitted linear probe",
+    "difference_of_means": "difference of means",
+    "token_lookup": "token lookup",
+}
+_FLOOR = "noise_floor:"
+_BENIGN = "benign:"
+
+
+def margin_meaning(source: str) -> str:
+    """Where a margin came from, in words."""
+    if not source.startswith(_FLOOR):
+        return "the monitor's policy" if source == "policy" else source
+    update = source.removeprefix(_FLOOR)
+    if update.startswith(_BENIGN):
+        return f"noise floor: checkpoint {update.removeprefix(_BENIGN)!r}, marked benign"
+    return f"noise floor: {NULL_UPDATES.get(update, update)}"
+
+
+def scale_of(estimand: str) -> Scale:
+    """On which scale its numbers are stored."""
+    return "log_ratio" if estimand in LOG_RATIOS else "plain"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Some significant digits, with a true minus; `–` where there is none."""
+    if value is None:
+        return "–"
+    text = f"{value:.{digits}g}"
+    if "e" in text and 1e-3 <= abs(value) < 1e6:
+        text = f"{value:,.0f}" if abs(value) >= 1 else f"{value:.{digits + 2}f}"
+    return text.replace("-", "−")
+
+
+def quantity(value: float | None, scale: str) -> str:
+    """An effect, bound or margin as a person reads it: ratios for logarithms of ratios."""
+    if value is None:
+        return "–"
+    if scale == "plain":
+        return number(value)
+    # Beyond a million either way a ratio says no more than that.
+    return f"×{number(exp(max(-14.0, min(14.0, value))))}"
+
+
+def interval(lower: float | None, upper: float | None, scale: str = "plain") -> str:
+    """`0.35 to 0.47`, or `–`."""
+    if lower is None or upper is None:
+        return "–"
+    return f"{quantity(lower, scale)} to {quantity(upper, scale)}"
+
+
+def percent(value: float | None) -> str:
+    """A share, in per cent, in up to three significant digits."""
+    return "–" if value is None else f"{number(100 * value)}%"
+
+
+def count(n: int, noun: str, plural: str | None = None) -> str:
+    """`1 feature`, `12 features`."""
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
+def listing(names: Iterable[str], limit: int = 8) -> str:
+    """`'a', 'b' and 3 more`."""
+    every = [repr(name) for name in names]
+    if not every:
+        return ""
+    if len(every) > limit:
+        return f"{', '.join(every[:limit])} and {len(every) - limit} more"
+    return every[0] if len(every) == 1 else f"{', '.join(every[:-1])} and {every[-1]}"
+
+
+def verb(n: int, one: str, several: str) -> str:
+    """The form of a verb for that many."""
+    return one if n == 1 else several
