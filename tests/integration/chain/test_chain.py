@@ -1,0 +1,206 @@
+"""From a training job to whoever is on call, and from their page to the repair.
+
+Every process and every server is one of its own, started by its own command; Prometheus and
+Alertmanager are real, with the deployed configuration. Nothing here knows an id that was not in
+the page or behind one of its links.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from tests.integration.chain.browser import Html, shell
+from tests.integration.chain.conftest import DRIFTED, Page
+from tests.integration.chain.stack import FEATURES, MODEL, MONITOR, WATCHED, Chain
+from tests.support.deployment import wait_for
+
+BOARDS = Path(__file__).parents[3] / "deploy/grafana/dashboards"
+CALLS = {"acknowledge", "accept", "reject", "cancel", "retry"}
+"""Links that are POSTed to, not followed."""
+
+
+def follow(chain: Chain, url: str) -> httpx.Response:
+    """A link as a browser follows it; it must answer."""
+    answer = chain.api.get(url, follow_redirects=True)
+    assert answer.status_code == 200, (url, answer.text)
+    return answer
+
+
+def links_in(answer: Any) -> Iterator[tuple[str, str]]:
+    """(name, URL) of all `links` in a JSON answer, at any depth."""
+    if isinstance(answer, Mapping):
+        for key, value in answer.items():
+            if key == "links" and isinstance(value, Mapping):
+                yield from value.items()
+            else:
+                yield from links_in(value)
+    elif isinstance(answer, list):
+        for value in answer:
+            yield from links_in(value)
+
+
+@pytest.mark.parametrize("feature", WATCHED)
+def test_both_ways_tell_the_same(deployment: Chain, page: Page, feature: str) -> None:
+    alert, event = page.alerts[feature], page.events[feature]
+    assert alert["labels"]["severity"] == event["severity"] == "page"
+    assert alert["labels"]["model"] == event["model"] == MODEL
+    assert alert["labels"]["monitor"] == event["monitor"] == MONITOR
+    assert DRIFTED in alert["annotations"]["description"]
+    assert event["last_checkpoint"] == DRIFTED
+    assert event["evidence"]["paged"] is True
+    # The verdict that the metrics lead to is the one that the service's own alert speaks of.
+    (seen,) = follow(deployment, alert["annotations"]["evidence_url"]).json()["items"]
+    assert seen["evaluation"] == event["last_evaluation"]
+    assert seen["effect"] == event["evidence"]["effect"]
+
+
+def test_features_of_one_monitor_are_one_notification(deployment: Chain, page: Page) -> None:
+    groups = [
+        body["groupLabels"]
+        for body in deployment.pages.bodies["/pager"]
+        for alert in body["alerts"]
+        if alert["labels"]["alertname"] == "FeatureDrifted"
+    ]
+    assert groups == [{"model": MODEL, "monitor": MONITOR}] * len(groups)
+
+
+def test_every_process_is_scraped(deployment: Chain, page: Page) -> None:
+    answer = deployment.prometheus.get("/api/v1/query", params={"query": "up"}).json()
+    up = {found["metric"]["job"]: found["value"][1] for found in answer["data"]["result"]}
+    jobs = ("featuredrift-exporter", "featuredrift-api", "prometheus", "alertmanager")
+    assert up == dict.fromkeys(jobs, "1")
+
+
+def test_an_unsigned_or_changed_event_is_not_taken(deployment: Chain, page: Page) -> None:
+    from standardwebhooks import Webhook, WebhookVerificationError
+
+    request = deployment.hooks.received[0]
+    forged = request.body.replace(b"page", b"note")
+    assert forged != request.body
+    with pytest.raises(WebhookVerificationError):
+        Webhook(deployment.secret).verify(forged, request.headers)
+
+
+def test_every_link_within_reach_of_the_page_answers(deployment: Chain, page: Page) -> None:
+    """All that a person can click on from either page, as far as links go."""
+    todo = [
+        url
+        for body in deployment.pages.bodies["/pager"]
+        for url in (
+            body["externalURL"],
+            *(alert["generatorURL"] for alert in body["alerts"]),
+            *(
+                alert["annotations"][name]
+                for alert in body["alerts"]
+                for name in ("runbook_url", "evidence_url")
+                if name in alert["annotations"]
+            ),
+        )
+    ]
+    todo += [
+        url for event in page.events.values() for name, url in links_in(event) if name not in CALLS
+    ]
+    seen: set[str] = set()
+    while todo:
+        url = todo.pop()
+        if url in seen:
+            continue
+        answer = follow(deployment, url)
+        seen.add(url)
+        if answer.url.host != "127.0.0.1" or answer.url.port != deployment.api.base_url.port:
+            continue
+        if answer.headers["content-type"].startswith("application/json"):
+            todo += [link for name, link in links_in(answer.json()) if name not in CALLS]
+        elif answer.url.path.startswith("/runbooks/"):
+            todo += [str(answer.url.join(link)) for link in Html(answer.text).links]
+    kinds = {part for url in seen for part in urlsplit(url).path.split("/")}
+    assert {"runbooks", "evaluations", "verdicts", "repairs", "alerts", "history", "gate"} <= kinds
+    # All runbooks are behind a page of one of them, directly or not, or of the index.
+    assert len([url for url in seen if "/runbooks/" in url]) >= 3
+
+
+def test_the_dashboard_of_the_page_exists_with_its_variables(page: Page) -> None:
+    boards = {
+        board["uid"]: board
+        for path in BOARDS.glob("*.json")
+        for board in [json.loads(path.read_text())]
+    }
+    for feature, alert in page.alerts.items():
+        url = urlsplit(alert["annotations"]["dashboard_url"])
+        start, _, uid = url.path.rpartition("/")
+        assert start == "/d"
+        named = {variable["name"] for variable in boards[uid]["templating"]["list"]}
+        given = {name.removeprefix("var-"): value for name, (value,) in parse_qs(url.query).items()}
+        assert given == {"model": MODEL, "monitor": MONITOR, "feature": feature}
+        assert set(given) <= named
+
+
+def test_from_the_page_to_the_repair_and_back_to_quiet(deployment: Chain, page: Page) -> None:
+    feature = "direction"
+    alert = page.alerts[feature]
+    runbook = Html(follow(deployment, alert["annotations"]["runbook_url"]).text)
+
+    # The diagnosis, behind the page's own link.
+    (verdict,) = follow(deployment, alert["annotations"]["evidence_url"]).json()["items"]
+    assert (verdict["verdict"], verdict["diagnosis"]) == ("drifted", "rotated")
+    assert verdict["diagnosis_evidence"]["reason"]
+
+    # From it to the proposed repair, which was measured on documents that it was not fitted on.
+    listed = follow(deployment, verdict["links"]["repairs"]).json()["items"]
+    (proposal,) = (repair for repair in listed if repair["comparison"] == verdict["comparison"])
+    repair = follow(deployment, proposal["links"]["self"]).json()
+    changes = {change["feature"]: change for change in repair["changes"]}
+    assert set(WATCHED) <= set(changes)
+    assert changes[feature]["evidence"]["held_out"]["verdict"] == "stable"
+    # The service's own page leads to the same.
+    assert follow(deployment, page.events[feature]["links"]["repair"]).json()["id"] == repair["id"]
+
+    # Somebody has it; then the calls that the runbook names, word for word.
+    own = page.events[feature]
+    variables = deployment.variables | {
+        "API": str(deployment.api.base_url.join("/v1")).rstrip("/"),
+        "MODEL": alert["labels"]["model"],
+        "MONITOR": alert["labels"]["monitor"],
+        "FEATURE": feature,
+        "ALERT": own["id"],
+        "REPAIR": repair["id"],
+    }
+    assert any(f"API={variables['API']}" in code for code in runbook.code)
+    taken = json.loads(shell(runbook.command("/alerts/$ALERT:acknowledge"), variables))
+    assert taken["state"] == "acknowledged"
+    accepted = json.loads(shell(runbook.command("/repairs/$REPAIR:accept"), variables))
+    assert accepted["published"] == {"name": FEATURES, "version": 2}
+    monitor = follow(deployment, repair["links"]["monitor"])
+    variables |= {
+        "ETAG": monitor.headers["ETag"],
+        "SET": accepted["published"]["name"],
+        "VERSION": str(accepted["published"]["version"]),
+        "CHECKPOINT": accepted["checkpoint"],
+    }
+    shell(runbook.command("/monitors/$MONITOR", "feature_set"), variables)
+    assert follow(deployment, repair["links"]["monitor"]).json()["feature_set"]["version"] == 2
+
+    # Nothing is over before it is shown to be.
+    assert deployment.notices("resolved") == deployment.events("alert.resolved") == []
+
+    # The next checkpoint of the training job.
+    deployment.checkpoint("step-3000", turn=5, parent=DRIFTED)
+    assert deployment.gate("step-3000") == "pass"
+
+    def over() -> bool:
+        alerts = {found["labels"].get("feature") for found in deployment.notices("resolved")}
+        events = {found["data"]["subject"] for found in deployment.events("alert.resolved")}
+        return alerts >= set(WATCHED) <= events
+
+    wait_for(over, 60)
+    resolved = follow(deployment, own["links"]["self"]).json()
+    assert (resolved["state"], resolved["last_checkpoint"]) == ("resolved", "step-3000")
+    (notice,) = (
+        event for event in deployment.events("alert.resolved") if event["data"]["id"] == own["id"]
+    )
+    assert notice["data"]["detail"] == resolved["detail"]
