@@ -6,6 +6,7 @@ laid out by measured text, so that a picture does not depend on the fonts of a m
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -13,7 +14,9 @@ from app.charts.palette import paint
 
 FONT = "system-ui, -apple-system, Segoe UI, Roboto, Arial, sans-serif"
 
-Row = Mapping[str, str | float | None]
+Row = Mapping[str, object]
+"""A row of data: texts, numbers, nothing."""
+
 Channel = str | float | Mapping[str, Any]
 Mark = Literal["rule", "rect", "symbol", "text", "line", "area", "path"]
 
@@ -46,16 +49,16 @@ def at(scale: str, value: float) -> dict[str, Any]:
     return {"scale": scale, "value": value}
 
 
-class Drawing:
+class Panel:
     """Scales, axes and marks in the order in which they are painted; sizes in pixels."""
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, width: float, height: float, name: str) -> None:
         self.width, self.height = width, height
+        self._name = name
         self._data: list[dict[str, Any]] = []
         self._scales: list[dict[str, Any]] = []
         self._axes: list[dict[str, Any]] = []
-        self._marks: list[dict[str, Any]] = []
-        self.draw("rect", [{}], x=0, y=0, width=width, height=height, fill=paint("surface"))
+        self._marks: list[dict[str, Any] | tuple[Panel, float, float]] = []
 
     def scale(
         self,
@@ -70,13 +73,13 @@ class Drawing:
             {"name": name, "type": kind, "domain": list(domain), "range": list(pixels), **more}
         )
 
-    def axis(self, scale: str, orient: str, offset: float, **more: Any) -> None:
-        """An axis with grid lines; `offset` moves it inwards from its edge of the drawing."""
+    def axis(self, scale: str, orient: Literal["bottom", "left"], **more: Any) -> None:
+        """An axis along the panel's edge, with grid lines across it."""
         self._axes.append(
             {
                 "scale": scale,
                 "orient": orient,
-                "offset": -offset,
+                "grid": True,
                 "gridColor": paint("grid"),
                 "domainColor": paint("muted"),
                 "tickColor": paint("muted"),
@@ -95,7 +98,7 @@ class Drawing:
         """One mark for each row (one in all for `line` and `area`); constants are given as such."""
         if not rows:
             return
-        name = f"t{len(self._data)}"
+        name = f"{self._name}_{len(self._data)}"
         self._data.append({"name": name, "values": [dict(row) for row in rows]})
         self._marks.append(
             {
@@ -121,6 +124,38 @@ class Drawing:
         }
         self.draw("text", rows, **(defaults | channels))
 
+    def panel(self, x: float, y: float, width: float, height: float) -> "Panel":
+        """A part of the picture with scales and axes of its own, and its own origin."""
+        panel = Panel(width, height, f"{self._name}_{len(self._marks)}")
+        self._marks.append((panel, x, y))
+        return panel
+
+    def parts(self) -> dict[str, Any]:
+        """What the panel holds, as Vega reads it."""
+        return {
+            "data": self._data,
+            "scales": self._scales,
+            "axes": self._axes,
+            "marks": [
+                mark if isinstance(mark, dict) else _group(mark[0], mark[1], mark[2])
+                for mark in self._marks
+            ],
+        }
+
+
+def _group(panel: Panel, x: float, y: float) -> dict[str, Any]:
+    size = {"x": x, "y": y, "width": panel.width, "height": panel.height}
+    encode = {"enter": {channel: {"value": value} for channel, value in size.items()}}
+    return {"type": "group", "encode": encode, **panel.parts()}
+
+
+class Drawing(Panel):
+    """A whole picture on its own ground."""
+
+    def __init__(self, width: float, height: float) -> None:
+        super().__init__(math.ceil(width), math.ceil(height), "t")
+        self.draw("rect", [{}], x=0, y=0, width=width, height=height, fill=paint("surface"))
+
     def specification(self) -> dict[str, Any]:
         """The drawing as Vega reads it."""
         return {
@@ -130,10 +165,7 @@ class Drawing:
             "padding": 0,
             "autosize": "none",
             "config": {"aria": False},
-            "data": self._data,
-            "scales": self._scales,
-            "axes": self._axes,
-            "marks": self._marks,
+            **self.parts(),
         }
 
     def content(self) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.charts.axes import is_far, limits_of, margin_ticks, tick_rows
 from app.charts.chart import Chart, Value, check_number, check_prefix, digest_prefix
 from app.charts.drawing import Drawing, Row, at, field, on
 from app.charts.palette import paint
@@ -26,8 +27,6 @@ COLUMNS = (
 WIDTH, ROW, BOTTOM = 760, 18, 44
 LEFT, RIGHT = 206, 500
 FIGURES, LABELS = 514, 668
-LINEAR_LIMIT = 12.0
-"""Beyond so many margins the axis turns to a symmetric logarithm, which keeps ±1 in sight."""
 
 
 @dataclass(frozen=True)
@@ -123,22 +122,13 @@ def forest(
 
 def axis_limits(points: Sequence[ForestPoint]) -> tuple[float, float]:
     """Limits in margins that hold every effect and interval, rounded outwards, ±1.5 at least."""
-    ends = [
-        scaled
-        for point in points
-        for value in (point.effect, point.lower, point.upper)
-        if (scaled := point.in_margins(value)) is not None and math.isfinite(scaled)
-    ]
-    return -_outwards(-min(ends, default=0.0)), _outwards(max(ends, default=0.0))
-
-
-def _outwards(value: float) -> float:
-    if value <= 1.4:
-        return 1.5
-    if value <= LINEAR_LIMIT:
-        return math.ceil(value * 1.02)
-    power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 2, 5, 10) if value <= step * power)
+    return limits_of(
+        [
+            point.in_margins(value)
+            for point in points
+            for value in (point.effect, point.lower, point.upper)
+        ]
+    )
 
 
 def _row(point: ForestPoint, top: float, low: float, high: float) -> dict[str, Any]:
@@ -161,11 +151,11 @@ def _row(point: ForestPoint, top: float, low: float, high: float) -> dict[str, A
 
 
 def _frame(drawing: Drawing, low: float, high: float, top: float, bottom: float) -> None:
-    far = max(-low, high) > LINEAR_LIMIT
+    far = is_far(low, high)
     kind: dict[str, Any] = {"kind": "symlog", "constant": 1} if far else {}
     drawing.scale("x", (low, high), (LEFT, RIGHT), **kind)
     drawing.draw("rect", [{}], x=at("x", -1), x2=at("x", 1), y=top, y2=bottom, fill=paint("zone"))
-    ticks = _ticks(low, high)
+    ticks = margin_ticks(low, high, 12)
     lines = [{"v": v} for v in ticks]
     drawing.draw("rule", lines, x=on("x", "v"), y=top, y2=bottom, stroke=paint("grid"))
     drawing.draw("rule", [{}], x=at("x", 0), y=top, y2=bottom, stroke=paint("muted"))
@@ -180,7 +170,7 @@ def _frame(drawing: Drawing, low: float, high: float, top: float, bottom: float)
     )
     drawing.draw("rule", [{}], x=LEFT, x2=RIGHT, y=bottom, stroke=paint("muted"))
     drawing.text(
-        [{"v": v, "text": number(v)} for v in ticks],
+        tick_rows(ticks),
         x=on("x", "v"),
         y=bottom + 12,
         align="center",
@@ -200,18 +190,6 @@ def _frame(drawing: Drawing, low: float, high: float, top: float, bottom: float)
         align="center",
         fill=paint("muted"),
     )
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    span = high - low
-    if max(-low, high) > LINEAR_LIMIT:
-        steps = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 1e4, 1e5, 1e6]
-        values = [-v for v in reversed(steps)] + [0.0] + steps
-    else:
-        step = 1.0 if span <= 12 else 2.0 if span <= 20 else 4.0
-        values = [step * k for k in range(-12, 13)]
-        values = sorted({*values, -1.0, 1.0}) if step == 4 else values
-    return [v for v in values if low <= v <= high]
 
 
 def _effects(drawing: Drawing, rows: list[dict[str, Any]], low: float, high: float) -> None:

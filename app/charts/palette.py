@@ -33,6 +33,7 @@ COLOURS: Mapping[str, Colour] = MappingProxyType(
         "insufficient": Colour("#57606a", "#a9b3be"),
         "untrusted": Colour("#7a3d8f", "#cf9ae3"),
         "invalid": Colour("#1b1f24", "#e8ebee"),
+        "heat0": Colour("#f1f3f5", "#20262d"),
         "heat1": Colour("#fdeedd", "#33261b"),
         "heat2": Colour("#fbd9b3", "#4d331c"),
         "heat3": Colour("#f6bd82", "#68411d"),

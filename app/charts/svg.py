@@ -38,6 +38,9 @@ DEFAULTS = {
 
 _NUMBER = re.compile(r"-?\d*\.\d{2,}(?:e-?\d+)?|-?\d+(?:\.\d+)?e-?\d+")
 _TRANSLATE = re.compile(r"translate\((-?[\d.]+),(-?[\d.]+)\)")
+_LETTERS = re.compile(r"[A-Za-z0-9–]+")
+"""Of which each is one character and one glyph, so that a list of places fits them."""
+
 _GEOMETRY = ("d", "transform", "x", "y", "x1", "y1", "x2", "y2", "stroke-width", "font-size")
 
 
@@ -73,7 +76,7 @@ def finish(rendered: str, *, prefix: str, title: str, description: str) -> str:
         root.append(named)
     for child in source:
         root.extend(_slim(child))
-    return ElementTree.tostring(root, encoding="unicode")
+    return ElementTree.tostring(root, encoding="unicode").replace(" />", "/>")
 
 
 def _slim(element: Element) -> list[Element]:
@@ -129,23 +132,38 @@ def _rounded(value: str) -> str:
 
 
 def _merge(children: list[Element]) -> list[Element]:
-    """Neighbouring lines and boxes of the same paint as one path: the same picture, shorter."""
+    """Neighbours of the same paint as one element: the same picture, much shorter."""
     merged: list[Element] = []
     for child in children:
         child = _as_path(child)
-        last = merged[-1] if merged else None
-        if (
-            last is not None
-            and child.tag == last.tag == "path"
-            and "opacity" not in child.attrib
-            and _is_plain(child)
-            and _is_plain(last)
-            and _paint(child) == _paint(last)
-        ):
-            last.set("d", last.get("d", "") + child.get("d", ""))
-        else:
+        if not (merged and _join(merged[-1], child)):
             merged.append(child)
     return merged
+
+
+def _join(last: Element, child: Element) -> bool:
+    """Draw the second with the first, if they are lines, boxes, or letters of one line."""
+    if child.tag != last.tag or "opacity" in child.attrib or _paint(child) != _paint(last):
+        return False
+    if child.tag == "path" and _is_plain(child) and _is_plain(last):
+        last.set("d", last.get("d", "") + child.get("d", ""))
+        return True
+    if child.tag == "text" and _is_letter(child) and last.get("y") == child.get("y"):
+        places = last.get("x", "").split()
+        if len(places) != len(last.text or "") or not _LETTERS.fullmatch(last.text or ""):
+            return False
+        last.set("x", " ".join([*places, child.get("x", "")]))
+        last.text = (last.text or "") + (child.text or "")
+        return True
+    return False
+
+
+def _is_letter(text: Element) -> bool:
+    return (
+        "x" in text.attrib
+        and len(text.text or "") == 1
+        and bool(_LETTERS.fullmatch(text.text or ""))
+    )
 
 
 def _as_path(line: Element) -> Element:

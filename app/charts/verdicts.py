@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.charts.drawing import Drawing, field
+from app.charts.drawing import Drawing, Panel, field
 from app.charts.palette import paint
 from app.charts.words import listing
 
@@ -68,7 +68,7 @@ def counted(verdicts: Iterable[str | None]) -> str:
     return listing(f"{n:,} {name}" for name, n in counts(verdicts).items())
 
 
-def symbols(drawing: Drawing, rows: Iterable[dict[str, Any]], x: Any, y: Any) -> None:
+def symbols(drawing: Panel, rows: Iterable[dict[str, Any]], x: Any, y: Any) -> None:
     """A symbol for each row by its `verdict`, at the channels x and y."""
     rows = list(rows)
     for verdict, look in LOOKS.items():

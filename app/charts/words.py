@@ -8,6 +8,9 @@ from rich.cells import cell_len, split_graphemes
 BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """They reach beyond the name that holds them: an unclosed one would turn the text after it."""
 
+UNICODE = "latest"
+"""Widths by the newest table that is installed, whatever the terminal knows."""
+
 ISOLATE, POP = "\u2068", "\u2069"
 
 
@@ -35,9 +38,9 @@ def shorten(text: str, cells: int) -> str:
     The ends of a name tell names apart; the middle rarely does. Wide characters take two columns.
     """
     text = clean(text)
-    if cell_len(text) <= cells:
+    if cell_len(text, UNICODE) <= cells:
         return text
-    spans, _ = split_graphemes(text)
+    spans, _ = split_graphemes(text, UNICODE)
     pieces = [(text[start:end], width) for start, end, width in spans]
     room = cells - 1
     head = _fill(pieces, room - room // 2)
