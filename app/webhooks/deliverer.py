@@ -23,7 +23,7 @@ from app.settings import Settings
 from app.webhooks import ledger
 from app.webhooks.addresses import Resolver, resolve
 from app.webhooks.ledger import Claim
-from app.webhooks.sender import Sender
+from app.webhooks.sender import Outcome, Sender
 from app.webhooks.signing import signed_headers
 
 THREADS = 16
@@ -154,8 +154,7 @@ class Deliverer:
 
     def _deliver(self, claim: Claim) -> None:
         fault_point("before-delivery")
-        headers = signed_headers(claim.secrets, claim.message_id, now(), claim.body)
-        outcome = self._sender.post(claim.url, headers, claim.body)
+        outcome = self._post(claim)
         fault_point("after-delivery")
         state: list[str | None] = []
 
@@ -175,6 +174,15 @@ class Deliverer:
             error=outcome.error,
             state=state[-1] if state else "not recorded",
         )
+
+    def _post(self, claim: Claim) -> Outcome:
+        try:
+            headers = signed_headers(claim.secrets, claim.message_id, now(), claim.body)
+            return self._sender.post(claim.url, headers, claim.body)
+        except Exception as fault:
+            # Without an outcome it would be tried whenever its lease lapses, with no pause between.
+            log.exception("a delivery broke off", delivery=str(claim.delivery_id))
+            return Outcome(f"a fault of the sender's own: {type(fault).__name__}; see its log")
 
     def _release(self, claim: Claim) -> None:
         with self._database.unit_of_work() as session:

@@ -131,7 +131,7 @@ def _retry_after(headers: list[tuple[bytes, bytes]]) -> float | None:
             return float(text)
         try:
             at = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         return max((_aware(at) - now()).total_seconds(), 0.0)
     return None

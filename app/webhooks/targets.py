@@ -8,6 +8,8 @@ import httpx
 MAX_URL = 2000
 _PORTS = {"http": 80, "https": 443}
 _USER = re.compile(r"[^/?#]*//[^/?#]*@")
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+", re.ASCII)
+"""A name, or an address without a zone: no percent sign, which others read in their own way."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ def parse_target(url: str) -> Target:
         raise ValueError("contains a user name or password; the signature says who is calling")
     if not host:
         raise ValueError("has no host; give https://host[:port]/path")
+    if not _HOST.fullmatch(host.strip("[]")):
+        raise ValueError(f"has the host {host!r}, which is neither a name nor an address")
     if "#" in url:
         raise ValueError("has a fragment, which is never sent; leave out what follows the #")
     port = parsed.port if parsed.port is not None else _PORTS[parsed.scheme]

@@ -19,6 +19,7 @@ from app.core.clock import now
 from app.core.database import Database
 from app.settings import Settings
 from app.webhooks import ledger, repository
+from app.webhooks.addresses import Address
 from app.webhooks.deliverer import Deliverer
 from app.webhooks.events import emit
 from app.webhooks.sender import Outcome
@@ -79,6 +80,24 @@ def test_a_delivery_fails_when_its_next_attempt_would_be_too_late(
     assert delivery["state"] == "failed"
     assert delivery["error"] == "answered 500; 200 to 299 says that it was taken"
     assert 2 <= delivery["attempts"] == len(receiver.received)
+
+
+def test_a_fault_of_the_sender_is_an_attempt_with_a_pause_after_it(
+    hooks: Hooks, receiver: Receiver, settings: Settings
+) -> None:
+    def broken(host: str, port: int, timeout: float) -> list[Address]:
+        raise RuntimeError("unforeseen")
+
+    patient = settings.model_copy(
+        update={"webhook_retry_delays": (60.0,), "webhook_max_age": 3600.0}
+    )
+    with Deliverer(patient, resolver=broken):
+        delivery = hooks.get(f"{hooks.test(hooks.make(receiver.url))}?wait=30")
+    assert (delivery["state"], delivery["attempts"]) == ("pending", 1)
+    assert delivery["error"] == "a fault of the sender's own: RuntimeError; see its log"
+    times = [datetime.fromisoformat(delivery[f"{key}_attempt_at"]) for key in ("last", "next")]
+    assert (times[1] - times[0]).total_seconds() >= 48
+    assert receiver.received == []
 
 
 def test_retry_after_is_waited_for(hooks: Hooks, receiver: Receiver, deliverer: Deliverer) -> None:

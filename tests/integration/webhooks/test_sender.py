@@ -151,7 +151,8 @@ def test_what_is_no_http_and_who_is_not_there_are_explained() -> None:
 
 def test_retry_after_is_read_as_seconds_or_date(receiver: Receiver) -> None:
     later = (now() + timedelta(seconds=90)).strftime("%a, %d %b %Y %H:%M:%S GMT")
-    values = {"120": 120, later: 90, "soon": None}
+    beyond = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
+    values = {"120": 120, later: 90, "soon": None, beyond: None}
     for text, seconds in values.items():
         receiver.answers.append((503, {"Retry-After": text}, b""))
         found = make_sender().post(receiver.url, {}, "{}").retry_after

@@ -41,6 +41,9 @@ def test_a_url_is_read_as_the_connection_sees_it(url: str, target: Target) -> No
         ("http://a.test:0/", "port 0"),
         ("http://a.test:65536/", "port 65536"),
         ("http://[::1/", "no URL"),
+        ("https://a[b].test/", "neither a name nor an address"),
+        ("http://a%2fb.test/", "neither a name nor an address"),
+        ("http://[::1%25eth0]/", "neither a name nor an address"),
         ("http://a.test/" + "x" * 2000, "2014 characters"),
     ],
 )
