@@ -86,15 +86,24 @@ class Refresher:
             with self._database.unit_of_work() as session:
                 reading = take_reading(session, self._timeout)
         except (SQLAlchemyError, DriverError) as error:
-            with self._guard:
-                self._errors += 1
-                self._succeeded = False
-                self._reading = None
+            self._fail()
             log.warning("no reading", error=str(error).strip().split("\n", 1)[0][:300])
+            return
+        except Exception:
+            # A row that cannot be read: ending here would end all readings, though the process
+            # goes on answering that it is well.
+            self._fail()
+            log.exception("no reading")
             return
         with self._guard:
             self._reading, self._taken_at, self._succeeded = reading, began, True
             self._finished = _risen(self._finished, reading)
+
+    def _fail(self) -> None:
+        with self._guard:
+            self._errors += 1
+            self._succeeded = False
+            self._reading = None
 
     def _run(self) -> None:
         while not self._stop.is_set():
