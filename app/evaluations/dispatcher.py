@@ -12,7 +12,7 @@ from uuid import UUID
 
 from psycopg import OperationalError as ConnectionLost
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError, TimeoutError
+from sqlalchemy.exc import DBAPIError, OperationalError, TimeoutError
 
 from app.core import telemetry
 from app.core.correlation import NO_CAUSE, Correlation, correlated
@@ -30,6 +30,7 @@ _BATCH = 500
 _SWEEP_SECONDS = 1.0
 _PURGE_SECONDS = 60.0
 _STANDBY_SECONDS = 1.0
+_STUCK_SECONDS = 60.0
 _LONGEST_BACKOFF = 5.0
 
 log = get_logger(__name__)
@@ -71,6 +72,7 @@ class _Dispatcher:
         self._backoff = 0.0
         self._publish_at = 0.0
         self._purge_at = 0.0
+        self._stuck: dict[UUID, float] = {}
 
     def run(self, connection: Connection) -> None:
         """Dispatch until told to stop, or until Postgres goes away (an error of the driver's)."""
@@ -134,9 +136,7 @@ class _Dispatcher:
             requeued = sweep.requeue_lapsed(session, settings.max_attempts)
         with database.unit_of_work() as session:
             exhausted = sweep.exhausted(session, settings.max_attempts)
-        for shard_id in exhausted:
-            with database.unit_of_work() as session:
-                snapshots.fail_exhausted(session, shard_id, settings.max_attempts)
+        exhausted = [one for one in exhausted if self._fail_exhausted(one)]
         with database.unit_of_work() as session:
             unneeded = snapshots.unneeded(session)
         for snapshot_id in unneeded:
@@ -159,6 +159,24 @@ class _Dispatcher:
                 snapshots_released=len(unneeded),
                 announced_again=len(reannounced),
             )
+
+    def _fail_exhausted(self, shard_id: UUID) -> bool:
+        """Whether its end is written now; if it cannot be, it is tried again after a while."""
+        if time.monotonic() < self._stuck.get(shard_id, 0.0):
+            return False
+        try:
+            with self._database.unit_of_work() as session:
+                ended = snapshots.fail_exhausted(session, shard_id, self._settings.max_attempts)
+        except (OperationalError, TimeoutError, ConnectionLost):
+            raise
+        except Exception:
+            # One whose end, with its alerts and events, cannot be written must not keep all others
+            # from being worked on.
+            log.exception("the shard's end cannot be written", shard=str(shard_id))
+            self._stuck[shard_id] = time.monotonic() + _STUCK_SECONDS
+            return False
+        self._stuck.pop(shard_id, None)
+        return ended
 
     def _say(self, event: str, shard_ids: Sequence[UUID]) -> None:
         """One line for each shard, with the request that caused it."""
