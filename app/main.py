@@ -8,12 +8,18 @@ from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 import anyio.to_thread
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.types import ASGIApp
 
 from app import health
+from app.access import tenancy
 from app.access.audit_routes import router as audit
+from app.access.authentication import Authenticator
+from app.access.guard import Guard
+from app.access.keys_routes import router as api_keys
+from app.access.openapi import add_security
+from app.access.rules import authorize
 from app.alerts.routes import router as alerts
 from app.core.artifacts import ArtifactStore
 from app.core.body_limit import BodyLimit
@@ -44,7 +50,8 @@ THREADS = 2 * MAX_WAITING
 _DESCRIPTION = """Finds out, for every new model checkpoint, whether the features you rely on hold.
 
 Errors are `application/problem+json` (RFC 9457). Every POST takes `Idempotency-Key`. Lists are
-paged by `cursor`. Every answer bears `X-Request-ID`: the request's own, or a new one."""
+paged by `cursor`. Every answer bears `X-Request-ID`: the request's own, or a new one. Where keys
+are needed, `Authorization: Bearer fd_…` names one; a key that is bound to models sees no others."""
 
 
 class _Api(FastAPI):
@@ -64,20 +71,25 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description=_DESCRIPTION,
         lifespan=_lifespan,
         redoc_url=None,
+        dependencies=[Depends(authorize)],
         # Ours has the route's template, the request's id, and the way on to the workers.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.settings = settings
     app.state.metrics = RequestMetrics()
     app.state.database = Database(make_engine(settings, application="api"))
+    app.state.database.on_execute(tenancy.restrict)
+    app.state.authenticator = Authenticator(app.state.database, settings)
     app.state.artifacts = ArtifactStore(settings.artifacts)
     app.state.waiting = Waiting(settings.long_poll_max)
     install_problem_handlers(app)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    app.add_middleware(Guard, authenticator=app.state.authenticator)
     v1 = APIRouter(prefix="/v1")
     for router in (
         *(models, checkpoints, corpora, dictionaries, feature_sets),
         *(monitors, evaluations, verdicts, repairs, alerts, webhooks, mlflow, audit),
+        api_keys,
     ):
         v1.include_router(router)
     app.include_router(v1)
@@ -110,5 +122,6 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         )
         schemas = schema.setdefault("components", {}).setdefault("schemas", {})
         schemas["Problem"] = Problem.model_json_schema()
+        add_security(schema)
         app.openapi_schema = schema
     return app.openapi_schema

@@ -15,6 +15,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from app.core.key_text import is_whole as is_whole_key
 from app.integrations.mlflow.mapping import MlflowModel
 
 SECRETS_DIR = Path("/run/secrets")
@@ -28,7 +29,12 @@ class Settings(BaseSettings):
     lower case: `/run/secrets/database_url`.
     """
 
-    model_config = SettingsConfigDict(env_prefix="FEATUREDRIFT_", extra="ignore")
+    model_config = SettingsConfigDict(
+        # A value that is refused may be a secret, and errors are printed.
+        env_prefix="FEATUREDRIFT_",
+        extra="ignore",
+        hide_input_in_errors=True,
+    )
 
     database_url: str = Field(
         default="postgresql+psycopg://localhost/featuredrift",
@@ -54,7 +60,24 @@ class Settings(BaseSettings):
     port: int = Field(default=8321, ge=0, le=65535)
     allow_unauthenticated_bind: bool = Field(
         default=False,
-        description="Let `featuredrift api` listen beyond loopback, though it has no API keys.",
+        description="Let `featuredrift api` listen beyond loopback without API keys.",
+    )
+    require_keys: bool = Field(
+        default=False,
+        description="Answer only who sends an API key. Beyond loopback it is so in any case, "
+        "unless allow_unauthenticated_bind is set.",
+    )
+    key_pepper: str | None = Field(
+        default=None,
+        min_length=32,
+        description="The secret that API keys are digested with; without, no key works beyond one "
+        "machine, where <data_dir>/key_pepper is made.",
+    )
+    bootstrap_key: str | None = Field(
+        default=None, description="An admin key for as long as it is set: to make the first keys."
+    )
+    metrics_key: str | None = Field(
+        default=None, description="A key for /metrics of the API, and for nothing else."
     )
     max_body_bytes: int = Field(default=64 << 20, ge=1024)
     long_poll_max: float = Field(default=60.0, ge=0)
@@ -163,6 +186,16 @@ class Settings(BaseSettings):
                 raise ValueError(f"{delay} is no pause; give seconds above 0, at most 7 days")
         return delays
 
+    @field_validator("bootstrap_key", "metrics_key")
+    @classmethod
+    def _whole_key(cls, key: str | None) -> str | None:
+        # The value stays out of the message, which is printed.
+        if key is not None and not is_whole_key(key):
+            raise ValueError(
+                "is no whole key: `featuredrift keys generate` prints one that is kept nowhere"
+            )
+        return key
+
     @field_validator("public_url")
     @classmethod
     def _web_address(cls, url: str) -> str:
@@ -235,7 +268,7 @@ class Settings(BaseSettings):
         values = self.model_dump(mode="json")
         return {
             key: "***"
-            if key.endswith("_secret") and value
+            if key.endswith(("_secret", "_pepper", "_key")) and value
             else redact(value)
             if isinstance(value, str) and "://" in value
             else value

@@ -1,6 +1,7 @@
 """Every table of the system, imported in one place for migrations."""
 
 from app.access import audit_tables as audit
+from app.access import keys_tables as keys
 from app.access import tables as access
 from app.alerts import tables as alerts
 from app.core.tables import Base
@@ -18,6 +19,7 @@ __all__ = [
     "alerts",
     "audit",
     "evaluations",
+    "keys",
     "monitors",
     "registry",
     "repairs",

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.access.audit_tables import AuditEvent
+from app.access.principals import principal_of
 from app.core.rows import newest_first
 
 _ACTION = re.compile(r"[a-z_]+\.[a-z_]+")
@@ -21,8 +22,11 @@ def record(
     action: str,
     subject_id: UUID | str,
     detail: Mapping[str, Any] | None = None,
+    model: str | None = None,
 ) -> AuditEvent:
     """Add an event in the transaction of what it tells of, so that both happen or neither.
+
+    Who was authenticated is noted beside the actor, who is whoever the caller says.
 
     Args:
         actor: who did it: the name that the caller gave.
@@ -30,18 +34,23 @@ def record(
             `checkpoint.marked_benign`, `monitor.policy_changed`.
         subject_id: the subject's id, or its name where it has no other.
         detail: what a reader needs to judge the decision; JSON.
+        model: the name of the one model that it is about, if it is about one.
 
     Raises:
         ValueError: the action is not of that form.
     """
     if not _ACTION.fullmatch(action):
         raise ValueError(f"{action!r} is no action; write <subject kind>.<past participle>")
+    principal = principal_of(session)
     event = AuditEvent(
         actor=actor,
         action=action,
         subject_kind=action.partition(".")[0],
         subject_id=str(subject_id),
         detail=dict(detail or {}),
+        principal=principal.name if principal is not None else None,
+        key_id=principal.key_id if principal is not None else None,
+        model=model,
     )
     session.add(event)
     session.flush()

@@ -23,6 +23,9 @@ class AuditEventOut(Output):
                     "subject_kind": "repair",
                     "subject_id": "019ab7d2-5c00-7000-8000-00000000000a",
                     "detail": {"feature_set": "contact-data", "version": 2, "note": "as expected"},
+                    "principal": "review",
+                    "key_id": "019ab7d2-5c00-7000-8000-00000000000d",
+                    "model": "support-bot",
                 }
             ]
         }
@@ -30,8 +33,13 @@ class AuditEventOut(Output):
 
     id: UUID
     at: datetime
-    actor: str
+    actor: str = Field(description="Who did it, as the caller says")
     action: str = Field(description="`<subject kind>.<what was done>`")
     subject_kind: str
     subject_id: str
     detail: dict[str, Any]
+    principal: str | None = Field(
+        description="Who was authenticated: a key's name, or `local`; null for the service itself"
+    )
+    key_id: UUID | None
+    model: str | None = Field(description="Null: not about one model")

@@ -30,3 +30,8 @@ class AuditEvent(Base):
     subject_id: Mapped[str]
     """The subject's id, or its name where it has no other."""
     detail: Mapped[dict[str, Any]]
+    principal: Mapped[str | None]
+    """Who was authenticated, whatever name `actor` gives; null for the service itself."""
+    key_id: Mapped[UUID | None]
+    model: Mapped[str | None] = mapped_column(index=True)
+    """The model's name, where it is about one: who is bound to that may read it."""

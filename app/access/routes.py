@@ -1,4 +1,4 @@
-"""What endpoints depend on for access: today idempotency; keys and scopes belong here too."""
+"""What endpoints depend on for idempotency."""
 
 from typing import Annotated
 
@@ -41,7 +41,9 @@ async def _posting(
     if idempotency_key is not None:
         content_type = request.headers.get("content-type", "").encode()
         digest = sha256_chunks((content_type, b"\0", body))
-    return Posting(database, idempotency_key, route, digest)
+    principal = getattr(request.state, "principal", None)
+    owner = str(getattr(principal, "key_id", None) or "")
+    return Posting(database, idempotency_key, route, digest, owner)
 
 
 Post = Annotated[Posting, Depends(_posting)]

@@ -51,12 +51,14 @@ class Posting:
     Attributes:
         route: method, path and query: a key means nothing elsewhere.
         digest: of content type and body; empty without a key.
+        owner: whose keys these are: nobody is answered what somebody else was.
     """
 
     database: Database
     key: str | None
     route: str
     digest: str
+    owner: str = ""
 
     def replay(self) -> Response | None:
         """The stored answer, for endpoints that do costly work before their transaction.
@@ -79,7 +81,7 @@ class Posting:
             if self.key is None:
                 answer = work(session)
             else:
-                repository.lock_key(session, self.key, self.route)
+                repository.lock_key(session, self.key, self._kept_under)
                 stored = self._stored(session, self.key)
                 if stored is not None:
                     return stored
@@ -87,7 +89,7 @@ class Posting:
                 repository.add_answer(
                     session,
                     key=self.key,
-                    route=self.route,
+                    route=self._kept_under,
                     request_digest=self.digest,
                     status=answer.status,
                     headers=dict(answer.headers),
@@ -96,8 +98,12 @@ class Posting:
                 repository.forget_old(session, KEPT_FOR)
         return answer.response()
 
+    @property
+    def _kept_under(self) -> str:
+        return f"{self.route} {self.owner}".rstrip()
+
     def _stored(self, session: Session, key: str) -> Response | None:
-        stored = repository.get_answer(session, key, self.route)
+        stored = repository.get_answer(session, key, self._kept_under)
         if stored is None:
             return None
         if stored.request_digest != self.digest:

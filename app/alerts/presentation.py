@@ -45,6 +45,7 @@ def present(view: AlertView, *, base: str = "") -> AlertOut:
         updated_at=alert.updated_at,
         acknowledged_at=alert.acknowledged_at,
         acknowledged_by=alert.acknowledged_by,
+        acknowledged_principal=alert.acknowledged_principal,
         note=alert.note,
         resolved_at=alert.resolved_at,
         repair=repair,

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from app.access import audit
+from app.access.principals import principal_of
 from app.alerts import repository
 from app.alerts.findings import (
     Finding,
@@ -115,6 +116,8 @@ def acknowledge(session: Session, alert_id: UUID, body: Acknowledgement) -> None
     taken_from = alert.acknowledged_by
     alert.state = "acknowledged"
     alert.acknowledged_by, alert.note = body.by, body.note
+    principal = principal_of(session)
+    alert.acknowledged_principal = principal.name if principal is not None else None
     alert.acknowledged_at = alert.updated_at = now()
     session.flush()
     view = find_view(session, alert_id)
@@ -132,6 +135,7 @@ def acknowledge(session: Session, alert_id: UUID, body: Acknowledgement) -> None
             "note": body.note,
             "taken_over_from": taken_from,
         },
+        model=view.model,
     )
     _announce(session, [Change("alert.acknowledged", alert)], view.model, view.monitor)
 

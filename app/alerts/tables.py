@@ -60,6 +60,8 @@ class Alert(Identified, Base):
     resolved_at: Mapped[datetime | None]
     acknowledged_at: Mapped[datetime | None]
     acknowledged_by: Mapped[str | None]
+    acknowledged_principal: Mapped[str | None]
+    """Who was authenticated, beside whom the caller names."""
     note: Mapped[str | None]
     occurrences: Mapped[int] = mapped_column(default=1, server_default=text("1"))
     """Evaluations that found it so."""

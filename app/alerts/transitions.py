@@ -110,6 +110,7 @@ def _renew(alert: Alert, facts: Facts, finding: Finding) -> Change | None:
             "state": "open",
             "acknowledged_at": None,
             "acknowledged_by": None,
+            "acknowledged_principal": None,
             "note": None,
         }
     again = alert.last_evaluation_id == facts.id

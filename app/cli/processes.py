@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.core.reachable import listen, require_postgres, require_redis, require_safe_bind
+from app.core.reachable import keys_needed, listen, require_postgres, require_redis
 from app.settings import get_settings
 
 _GRACEFUL_SECONDS = 5
@@ -27,6 +27,7 @@ def api(
     listen_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run the REST API."""
+    from app.access.keys_start import require_pepper, require_some_key
     from app.core.logging import configure_logging
     from app.core.telemetry import configure_telemetry
     from app.main import create_app
@@ -34,8 +35,13 @@ def api(
 
     settings = get_settings()
     configure_logging(settings.log_level, process="api")
-    require_safe_bind(settings, host or settings.host)
+    where = host or settings.host
+    if keys_needed(settings, where):
+        settings = settings.model_copy(update={"require_keys": True})
+        require_pepper(settings, where)
     require_postgres(settings)
+    if settings.require_keys:
+        require_some_key(settings, where)
     if listen_fd is None:
         listener = listen(host or settings.host, settings.port if port is None else port)
     else:

@@ -1,14 +1,20 @@
 """The engine, sessions, and the unit of work: the only place that commits."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
+from typing import Any, Self
 
-from sqlalchemy import Engine, create_engine
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.orm import ORMExecuteState, Session, sessionmaker
 
 from app.settings import Settings
 
 CONNECT_TIMEOUT = 5
+PRINCIPAL = "principal"
+"""Where a session's `info` says on whose behalf it works."""
+UNRESTRICTED = "featuredrift_unrestricted"
+"""Execution option of the service's own statements, whose rows no caller is shown."""
 
 
 def make_engine(settings: Settings, *, pool_size: int = 10, application: str) -> Engine:
@@ -19,6 +25,8 @@ def make_engine(settings: Settings, *, pool_size: int = 10, application: str) ->
     """
     return create_engine(
         settings.database_url,
+        # Errors are logged, and among the parameters are signing secrets.
+        hide_parameters=True,
         pool_size=pool_size,
         max_overflow=10,
         pool_pre_ping=True,
@@ -42,11 +50,22 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._sessions = sessionmaker(engine, expire_on_commit=False)
+        self._info: dict[str, Any] = {}
+
+    def on_execute(self, listener: Callable[[ORMExecuteState], None]) -> None:
+        """Let every statement of every session be looked at, and changed, before it is sent."""
+        event.listen(self._sessions, "do_orm_execute", listener)
+
+    def on_behalf_of(self, principal: object) -> Self:
+        """The same database, for units of work that know on whose behalf they are."""
+        view = copy(self)
+        view._info = {PRINCIPAL: principal}
+        return view
 
     @contextmanager
     def unit_of_work(self) -> Iterator[Session]:
         """One transaction: committed at the end of the block, rolled back on any error."""
-        with self._sessions() as session, session.begin():
+        with self._sessions(info=dict(self._info)) as session, session.begin():
             yield session
 
     def dispose(self) -> None:

@@ -19,7 +19,8 @@ async def _settings(request: Request) -> Settings:
 
 async def _database(request: Request) -> Database:
     database: Database = request.app.state.database
-    return database
+    # What a principal may not see does not exist in the transactions of its requests.
+    return database.on_behalf_of(getattr(request.state, "principal", None))
 
 
 async def _artifacts(request: Request) -> ArtifactStore:

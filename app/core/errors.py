@@ -1,5 +1,6 @@
 """Errors that a caller sees: one base, a stable code, what was wrong, which value, what to do."""
 
+from collections.abc import Mapping
 from typing import Any
 
 PROBLEM_TYPE_BASE = "urn:featuredrift:problem:"
@@ -12,6 +13,7 @@ class FeaturedriftError(Exception):
         detail: what was wrong and what to do, for a person.
         field: the offending field of the request, if there is one.
         value: the offending value; shortened when it is long.
+        headers: of the answer.
         extra: further members of the problem document.
     """
 
@@ -26,6 +28,7 @@ class FeaturedriftError(Exception):
         code: str | None = None,
         field: str | None = None,
         value: Any = None,
+        headers: Mapping[str, str] | None = None,
         **extra: Any,
     ) -> None:
         super().__init__(detail)
@@ -33,6 +36,7 @@ class FeaturedriftError(Exception):
         self.code = code or type(self).code
         self.field = field
         self.value = value
+        self.headers = dict(headers or {})
         self.extra = extra
 
     def problem(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 _PASSWORD_IN_URL = re.compile(r"(\w+://[^\s:/@]*):[^\s@/]+@")
+_API_KEY = re.compile(r"fd_[0-9a-f]{16,}")
 
 
 def configure_logging(
@@ -49,7 +50,14 @@ def configure_logging(
     final: list[Any] = (
         [structlog.processors.format_exc_info, _hide_passwords, structlog.processors.JSONRenderer()]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [
+            structlog.processors.format_exc_info,
+            _hide_passwords,
+            # The default shows the values of local variables, secrets among them.
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
+        ]
     )
     handler = logging.StreamHandler()
     handler.setFormatter(
@@ -90,6 +98,11 @@ def _hide_passwords(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     for key, value in event.items():
-        if isinstance(value, str) and "://" in value:
-            event[key] = _PASSWORD_IN_URL.sub(r"\1:***@", value)
+        if not isinstance(value, str):
+            continue
+        if "://" in value:
+            value = _PASSWORD_IN_URL.sub(r"\1:***@", value)
+        if "fd_" in value:
+            value = _API_KEY.sub("fd_***", value)
+        event[key] = value
     return event

@@ -22,6 +22,7 @@ _log = get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
+UNREACHABLE = (OperationalError, InterfaceError, PoolTimeoutError)
 _MAX_ERRORS = 20
 _HTTP_CODES = {
     400: "bad_request",
@@ -93,14 +94,21 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(FeaturedriftError, _on_own_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_error)
-    for unreachable in (OperationalError, InterfaceError, PoolTimeoutError):
+    for unreachable in UNREACHABLE:
         app.add_exception_handler(unreachable, _on_unreachable_database)
     app.add_exception_handler(Exception, _on_unexpected)
 
 
 async def _on_own_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, FeaturedriftError)  # noqa: S101 - narrows the handler's signature
-    return problem_response(request, error.problem(), retry_headers(error.status))
+    return own_error_response(request, error)
+
+
+def own_error_response(request: Request, error: FeaturedriftError) -> Response:
+    """The answer that an error of ours makes."""
+    return problem_response(
+        request, error.problem(), {**retry_headers(error.status), **error.headers}
+    )
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
@@ -135,6 +143,11 @@ async def _on_invalid_request(request: Request, error: Exception) -> Response:
 
 
 async def _on_unreachable_database(request: Request, error: Exception) -> Response:
+    return unreachable_response(request, error)
+
+
+def unreachable_response(request: Request, error: Exception) -> Response:
+    """The answer while the database is away."""
     # The driver's text can hold host names and statements; the log has it, the caller need not.
     reason = type(getattr(error, "orig", None) or error).__name__
     _log.warning("the database does not answer", path=request.url.path, error=str(error))

@@ -76,30 +76,36 @@ def require_loopback(host: str) -> None:
     Raises:
         StartError: the address is reachable from other machines.
     """
-    if not _is_loopback(host):
+    if not is_loopback(host):
         raise StartError(_refusal(host))
 
 
-def require_safe_bind(settings: Settings, host: str) -> None:
-    """Check that the API listens on loopback, unless the settings allow more; then warn.
+def keys_needed(settings: Settings, host: str) -> bool:
+    """Whether the API answers only who sends a key: beyond loopback, and where it is set.
 
-    In a container the API must listen on the container's address; who can reach it there is for
-    the network around it to bound.
-
-    Raises:
-        StartError: the address is reachable from other machines, and that is not allowed.
+    With `allow_unauthenticated_bind` it listens anywhere without keys, and warns. Who can reach it
+    is then for the network around it to bound.
     """
-    if _is_loopback(host):
-        return
-    if not settings.allow_unauthenticated_bind:
-        raise StartError(
-            f"{_refusal(host)} In a container whose network admits only such a proxy, set "
-            "FEATUREDRIFT_ALLOW_UNAUTHENTICATED_BIND=true."
+    if settings.require_keys:
+        return True
+    if is_loopback(host):
+        return False
+    if settings.allow_unauthenticated_bind:
+        get_logger(__name__).warning(
+            "the API listens beyond loopback without authentication: whoever reaches this address "
+            "can read, register and delete",
+            host=host,
         )
-    get_logger(__name__).warning(
-        "the API listens beyond loopback without authentication: whoever reaches this address "
-        "can read, register and delete",
-        host=host,
+        return False
+    return True
+
+
+def no_keys(host: str, why: str) -> StartError:
+    """The refusal to need keys where there are none."""
+    return StartError(
+        f"Refusing to listen on {host}: API keys are needed there, and {why}. Listen on 127.0.0.1 "
+        "without FEATUREDRIFT_REQUIRE_KEYS; or, in a container whose network admits only a proxy "
+        "that authenticates, set FEATUREDRIFT_ALLOW_UNAUTHENTICATED_BIND=true."
     )
 
 
@@ -129,7 +135,12 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host's addresses are all this machine's own.
+
+    Raises:
+        StartError: it has none.
+    """
     try:
         addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
     except OSError as error:
@@ -139,8 +150,8 @@ def _is_loopback(host: str) -> bool:
 
 def _refusal(host: str) -> str:
     return (
-        f"Refusing to listen on {host}: it is reachable from other machines, and there are no "
-        "API keys. Listen on 127.0.0.1, and put a proxy that authenticates in front of it."
+        f"Refusing to listen on {host}: it is reachable from other machines, and embedded servers "
+        "are for this one. Listen on 127.0.0.1, or run `featuredrift api` with API keys."
     )
 
 

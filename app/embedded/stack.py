@@ -11,6 +11,7 @@ from typing import Any, Self
 import httpx
 from sqlalchemy import create_engine
 
+from app.access.keys_pepper import make_pepper
 from app.core.migrate import upgrade
 from app.core.reachable import listen, require_loopback, require_postgres, require_redis
 from app.embedded.children import Child, ChildSpec
@@ -179,6 +180,8 @@ class EmbeddedStack:
         if listener is None:
             raise RuntimeError("the socket is not open")
         fd = listener.fileno()
+        if self.settings.require_keys:
+            make_pepper(self.settings)
         in_api = self.settings.model_copy(update={"metrics_in_api": True})
         for name, arguments, settings, fds in (
             ("api", ("api", "--listen-fd", str(fd)), in_api, (fd,)),

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.access.principals import name_in_use
 from app.alerts.service import follow_monitor
 from app.core.clock import now
 from app.core.errors import InvalidInputError, NotFoundError
@@ -67,7 +68,8 @@ def create(session: Session, body: MonitorCreate) -> tuple[MonitorView, bool]:
         "enabled": body.enabled,
     }
     created = repository.insert_monitor(session, name=body.name, updated_at=now(), **content)
-    view = find_monitor(session, body.name)
+    with name_in_use("monitor", body.name):
+        view = find_monitor(session, body.name)
     if created is None:
         # A policy that an older release stored lacks the fields that have come since.
         stored = DriftPolicy.model_validate(view.monitor.policy).model_dump(mode="json")

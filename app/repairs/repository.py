@@ -116,6 +116,15 @@ def feature_set_name(session: Session, version_id: UUID) -> str:
     ).one()
 
 
+def model_name(session: Session, repair: Repair) -> str:
+    """The name of the model that a repair is about."""
+    return session.scalars(
+        select(Model.name)
+        .join(Monitor, Monitor.model_id == Model.id)
+        .where(Monitor.id == repair.monitor_id)
+    ).one()
+
+
 def _views() -> Select[*tuple[Any, ...]]:
     base, published = aliased(FeatureSetVersion), aliased(FeatureSetVersion)
     base_set, published_set = aliased(FeatureSet), aliased(FeatureSet)

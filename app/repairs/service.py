@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from app.access import audit
+from app.access.principals import principal_of
 from app.core.artifacts import ArtifactStore
 from app.core.clock import now
 from app.core.errors import ConflictError, NotFoundError
@@ -145,6 +146,7 @@ def present(view: RepairView) -> RepairSummary:
         created_at=repair.created_at,
         decided_at=repair.decided_at,
         decided_by=repair.decided_by,
+        decided_principal=repair.decided_principal,
         note=repair.note,
         published=_reference(view.published_set, view.published_version),
     )
@@ -221,6 +223,8 @@ def _decide(
     repair.state = state
     repair.decided_at = now()
     repair.decided_by = decision.by
+    principal = principal_of(session)
+    repair.decided_principal = principal.name if principal is not None else None
     repair.note = decision.note
     audit.record(
         session,
@@ -228,4 +232,5 @@ def _decide(
         action=f"repair.{state}",
         subject_id=repair.id,
         detail={**detail, "note": decision.note},
+        model=repository.model_name(session, repair),
     )

@@ -55,6 +55,8 @@ class Repair(Identified, Base):
     """Realigned dictionaries in the artifact store that the proposed features refer to."""
     decided_at: Mapped[datetime | None]
     decided_by: Mapped[str | None]
+    decided_principal: Mapped[str | None]
+    """Who was authenticated, beside whom the caller names."""
     note: Mapped[str | None]
     feature_set_version_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("feature_set_versions.id")

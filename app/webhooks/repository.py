@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from app.core.database import UNRESTRICTED
 from app.core.ids import new_id
 from app.core.rows import newest_first
 from app.webhooks.tables import Delivery, Webhook
@@ -74,6 +75,8 @@ def matching_webhooks(
         )
         .order_by(Webhook.id)
         .with_for_update(read=True, key_share=True)
+        # What a bound key brings about is told to everybody who wants to know of it.
+        .execution_options(**{UNRESTRICTED: True})
     )
     return session.scalars(statement).all()
 

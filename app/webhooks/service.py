@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.access import audit
+from app.access.principals import bound_models, require_models
 from app.core.clock import now
 from app.core.errors import ConflictError, InvalidInputError, NotFoundError
 from app.core.preconditions import check_if_match
@@ -70,13 +71,14 @@ def create(session: Session, body: WebhookCreate) -> Webhook:
     Raises:
         InvalidInputError: a filter names a model or a monitor that does not exist.
     """
-    _check_filters(session, body.models, body.monitors)
+    models = _own_models(session, body.models)
+    _check_filters(session, models, body.monitors)
     webhook = repository.add_webhook(
         session,
         url=body.url,
         description=body.description,
         events=list(body.events),
-        models=list(body.models),
+        models=list(models),
         monitors=list(body.monitors),
         enabled=body.enabled,
         secret=new_secret(),
@@ -96,14 +98,15 @@ def change(session: Session, webhook_id: UUID, body: WebhookPatch, if_match: str
     """
     webhook = find_webhook(session, webhook_id, lock=True)
     check_if_match(if_match, webhook.version)
-    _check_filters(session, body.models or (), body.monitors or ())
+    models = None if body.models is None else _own_models(session, body.models)
+    _check_filters(session, models or (), body.monitors or ())
     changed = sorted(body.model_fields_set - {"by"})
     if body.url is not None:
         webhook.url = body.url
     if body.events is not None:
         webhook.events = list(body.events)
-    if body.models is not None:
-        webhook.models = list(body.models)
+    if models is not None:
+        webhook.models = list(models)
     if body.monitors is not None:
         webhook.monitors = list(body.monitors)
     if body.enabled is not None:
@@ -285,6 +288,12 @@ def _require_enabled(webhook: Webhook) -> None:
         )
 
 
+def _own_models(session: Session, models: Sequence[str]) -> Sequence[str]:
+    """The filter of a webhook: what "all" means for a key that is bound to some models."""
+    require_models(session, models)
+    return models or sorted(bound_models(session) or ())
+
+
 def _check_filters(session: Session, models: Sequence[str], monitors: Sequence[str]) -> None:
     for name in models:
         with referred_to_by("models"):
@@ -295,4 +304,12 @@ def _check_filters(session: Session, models: Sequence[str], monitors: Sequence[s
 
 
 def _record(session: Session, webhook: Webhook, done: str, by: str, **detail: object) -> None:
-    audit.record(session, actor=by, action=f"webhook.{done}", subject_id=webhook.id, detail=detail)
+    model = webhook.models[0] if len(webhook.models) == 1 else None
+    audit.record(
+        session,
+        actor=by,
+        action=f"webhook.{done}",
+        subject_id=webhook.id,
+        detail=detail,
+        model=model,
+    )

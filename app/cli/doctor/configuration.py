@@ -7,13 +7,17 @@ from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
+from app.access.keys_pepper import read_pepper
 from app.cli.doctor.finding import Finding
 from app.core.telemetry import wanted
 from app.settings import Settings
 
 _PREFIX = "FEATUREDRIFT_"
 # Read by others than the settings.
-_OTHERS = {"FEATUREDRIFT_URL", "FEATUREDRIFT_SECRETS_DIR", "FEATUREDRIFT_FAULTS"}
+_OTHERS = {
+    *("FEATUREDRIFT_URL", "FEATUREDRIFT_API_KEY"),
+    *("FEATUREDRIFT_SECRETS_DIR", "FEATUREDRIFT_FAULTS"),
+}
 
 
 def check_settings(
@@ -33,12 +37,14 @@ def check_settings(
 
 
 def _contradictions(settings: Settings) -> Iterator[Finding]:
-    if not _loopback(settings.host) and not settings.allow_unauthenticated_bind:
+    open_bind = not _loopback(settings.host) and not settings.allow_unauthenticated_bind
+    if (open_bind or settings.require_keys) and read_pepper(settings) is None:
         yield Finding(
             "settings",
             "fail",
-            f"HOST={settings.host} is reachable from other machines: `featuredrift api` refuses",
-            "set HOST=127.0.0.1 behind a proxy, or ALLOW_UNAUTHENTICATED_BIND=true in a container",
+            f"HOST={settings.host} needs API keys, and KEY_PEPPER is not set: `featuredrift api` "
+            "refuses",
+            "set KEY_PEPPER and make a key, or ALLOW_UNAUTHENTICATED_BIND=true in a container",
         )
     if settings.device == "cpu" and settings.dtype == "float16":
         yield Finding(

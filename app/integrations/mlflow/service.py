@@ -109,6 +109,7 @@ def _register(
             action="checkpoint.registered",
             subject_id=checkpoint.id,
             detail={"delivery": delivery, "name": name, "version": version, "source": body.source},
+            model=model.name,
         )
     return MlflowOut(
         outcome="registered" if created else "known",
@@ -158,6 +159,7 @@ def _alias(
             "alias": target,
             "checkpoint": name,
         },
+        model=model.name,
     )
     return MlflowOut(
         outcome="alias_moved",

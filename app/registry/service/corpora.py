@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from app.access.principals import name_in_use, share_with_own_models
 from app.core.artifacts import ArtifactStore
 from app.core.digests import sha256_bytes
 from app.core.errors import InvalidInputError, NotFoundError
@@ -69,8 +70,10 @@ def register_corpus(
         perturbations=facts.perturbations,
     )
     if corpus is not None:
+        share_with_own_models(session, corpus.id)
         return corpus, True
-    corpus = find_corpus(session, name)
+    with name_in_use("corpus", name):
+        corpus = find_corpus(session, name)
     require_same(
         "corpus",
         name,

@@ -2,6 +2,7 @@
 
 from sqlalchemy.orm import Session
 
+from app.access.principals import name_in_use, share_with_own_models
 from app.core.errors import InvalidInputError, NotFoundError
 from app.core.immutability import require_same
 from app.registry.repository import dictionaries as repository
@@ -81,8 +82,10 @@ def register_dictionary(
         **values,
     )
     if dictionary is not None:
+        share_with_own_models(session, dictionary.id)
         return dictionary, True
-    dictionary = find_dictionary(session, body.name)
+    with name_in_use("dictionary", body.name):
+        dictionary = find_dictionary(session, body.name)
     compared = ["digest", "site", "description"]
     if facts is None:
         # What a worker has read since says nothing about what was asked for.
@@ -125,8 +128,10 @@ def register_stored_dictionary(
         d_sae=d_sae,
     )
     if dictionary is not None:
+        share_with_own_models(session, dictionary.id)
         return dictionary, True
-    dictionary = find_dictionary(session, name)
+    with name_in_use("dictionary", name):
+        dictionary = find_dictionary(session, name)
     require_same(
         "dictionary",
         name,

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from app.access.principals import name_in_use, share_with_own_models
 from app.core.digests import sha256_json
 from app.core.errors import InvalidInputError, NotFoundError
 from app.core.immutability import require_same
@@ -29,8 +30,11 @@ def publish(session: Session, body: FeatureSetCreate) -> tuple[FeatureSet, Featu
     definitions = [feature.model_dump(mode="json") for feature in body.features]
     digest = sha256_json(definitions)
     feature_set = feature_sets.insert_feature_set(session, body.name, body.description)
-    if feature_set is None:
-        feature_set = find_feature_set(session, body.name, lock=True)
+    if feature_set is not None:
+        share_with_own_models(session, feature_set.id)
+    else:
+        with name_in_use("feature set", body.name):
+            feature_set = find_feature_set(session, body.name, lock=True)
         if body.description is not None:
             require_same(
                 "feature set",

@@ -3,6 +3,7 @@
 from sqlalchemy.orm import Session
 
 from app.access import audit
+from app.access.principals import require_models
 from app.core.clock import now
 from app.core.errors import InvalidInputError, NotFoundError, PreconditionFailedError
 from app.core.immutability import require_same
@@ -20,7 +21,9 @@ def register_model(session: Session, body: ModelCreate) -> tuple[Model, bool]:
 
     Raises:
         ConflictError: the name is registered with another description.
+        MissingScopeError: the key is bound to other models.
     """
+    require_models(session, [body.name])
     model = repository.insert_model(session, name=body.name, description=body.description)
     if model is not None:
         return model, True
@@ -129,6 +132,7 @@ def mark_checkpoint(
             action=f"checkpoint.{'marked' if body.benign else 'unmarked'}_benign",
             subject_id=checkpoint.id,
             detail={"model": model.name, "checkpoint": name, "note": body.note},
+            model=model.name,
         )
     return checkpoint, _parent_name(session, checkpoint)
 

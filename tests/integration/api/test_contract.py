@@ -4,6 +4,7 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
+import pytest
 import schemathesis
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, given
@@ -23,9 +24,25 @@ from tests.support.api import FEATURES, finish, register_checkpoint, register_li
 EXAMPLES = 8
 
 
-def test_generated_requests_get_described_answers(settings: Settings, database: Database) -> None:
-    app = create_app(settings.model_copy(update={"long_poll_max": 0.01}))
-    with TestClient(app) as client:
+# A whole one; it is of no use but here.
+ADMIN = "fd_00000000000000000000000000000000000000000000000026355193"
+
+
+@pytest.mark.parametrize("authenticated", [True, False])
+def test_generated_requests_get_described_answers(
+    settings: Settings, database: Database, authenticated: bool
+) -> None:
+    app = create_app(
+        settings.model_copy(
+            update={
+                "long_poll_max": 0.01,
+                "require_keys": True,
+                "key_pepper": "a pepper of tests " * 2,
+                "bootstrap_key": ADMIN,
+            }
+        )
+    )
+    with TestClient(app, headers={"Authorization": f"Bearer {ADMIN}"}) as client:
         known = _existing(client, settings, database)
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
     load_all_checks()
@@ -39,13 +56,19 @@ def test_generated_requests_get_described_answers(settings: Settings, database: 
     assert len(operations) > 30
     for operation in operations:
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
-            _try(operation, mode, known, checks)
+            _try(operation, mode, known, checks, authenticated)
     app.state.database.dispose()
 
 
-def _try(operation: Any, mode: GenerationMode, known: dict[str, Any], checks: Any) -> None:
+def _try(
+    operation: Any,
+    mode: GenerationMode,
+    known: dict[str, Any],
+    checks: Any,
+    authenticated: bool,
+) -> None:
     @tuned(
-        max_examples=EXAMPLES,
+        max_examples=EXAMPLES if authenticated else 1,
         deadline=None,
         derandomize=True,
         database=None,
@@ -57,7 +80,17 @@ def _try(operation: Any, mode: GenerationMode, known: dict[str, Any], checks: An
         if existing:
             for name in case.path_parameters or {}:
                 case.path_parameters[name] = known[name]
-        case.call_and_validate(checks=checks)
+        # What is generated in its place is never a key.
+        case.headers.pop("Authorization", None)
+        if authenticated:
+            case.headers["Authorization"] = f"Bearer {ADMIN}"
+            case.call_and_validate(checks=checks)
+        else:
+            response = case.call_and_validate(checks=checks)
+            is_open = (
+                "security" in operation.definition.raw and not operation.definition.raw["security"]
+            )
+            assert is_open or response.status_code == 401
 
     # Without parameters there is nothing to get wrong.
     with suppress(Unsatisfiable):
@@ -88,10 +121,12 @@ def _existing(client: TestClient, settings: Settings, database: Database) -> dic
         (opened,) = follow(session, UUID(evaluation))
     # No dispatcher runs in this test, so that nothing is sent anywhere.
     hook = client.post("/v1/webhooks", json={"url": "https://hooks.invalid/"}).json()["id"]
+    key = client.post("/v1/api-keys", json={"name": "reader", "scope": "read"}).json()["id"]
     delivery = client.post(f"/v1/webhooks/{hook}:test").json()["id"]
     return {
         "webhook": hook,
         "delivery": delivery,
+        "key": key,
         "model": "bot",
         "checkpoint": "next",
         "alias": "baseline",
