@@ -34,6 +34,14 @@ MAX_ALIASES = 20
 Rows = Sequence[Any]
 """Rows with the columns that each function names."""
 
+# As alerts order them: another look at an older checkpoint says nothing of the newest. Ids of
+# checkpoints are in the order of registration, and lead the index that serves this.
+_NEWEST_FIRST = (
+    Evaluation.checkpoint_id.desc(),
+    Evaluation.created_at.desc(),
+    Evaluation.id.desc(),
+)
+
 
 def begin(session: Session, statement_timeout: float) -> None:
     """Make this transaction one consistent, read-only look that cannot last for ever.
@@ -69,7 +77,7 @@ def latest_evaluations(session: Session, monitor_ids: Sequence[UUID]) -> Rows:
     newest = (
         select(Evaluation)
         .where(Evaluation.monitor_id == Monitor.id, Evaluation.state == "succeeded")
-        .order_by(Evaluation.created_at.desc(), Evaluation.id.desc())
+        .order_by(*_NEWEST_FIRST)
         .limit(1)
         .lateral()
     )
@@ -79,6 +87,7 @@ def latest_evaluations(session: Session, monitor_ids: Sequence[UUID]) -> Rows:
         select(
             evaluation.id,
             evaluation.monitor_id,
+            evaluation.checkpoint_id,
             evaluation.created_at,
             evaluation.summary,
             Monitor.model_id,
@@ -97,15 +106,16 @@ def latest_evaluations(session: Session, monitor_ids: Sequence[UUID]) -> Rows:
 def newest_evaluations(session: Session, monitor_ids: Sequence[UUID]) -> Rows:
     """(monitor_id, newest, state, policy, ended): of each enabled monitor with any evaluation.
 
-    `newest`, `state` and `policy` are its newest evaluation's; `ended` is the state of the newest
-    that succeeded or failed, if any: cancelling is somebody's decision, not an outcome.
+    `newest`, `state` and `policy` are those of its newest checkpoint's last evaluation; `ended` is
+    the state of the newest that succeeded or failed, if any: cancelling is somebody's decision, not
+    an outcome.
     """
 
     def newest(*conditions: ColumnElement[bool]) -> LateralFromClause:
         return (
             select(Evaluation.id, Evaluation.state, Evaluation.policy)
             .where(Evaluation.monitor_id == Monitor.id, *conditions)
-            .order_by(Evaluation.created_at.desc(), Evaluation.id.desc())
+            .order_by(*_NEWEST_FIRST)
             .limit(1)
             .lateral()
         )

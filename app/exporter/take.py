@@ -238,9 +238,9 @@ def _page_budgets(session: Session, monitors: repository.Rows) -> dict[UUID, flo
 
 
 def _newest_checkpoints(evaluations: repository.Rows, keys: Keys) -> tuple[CheckpointInfo, ...]:
-    """Per model, the checkpoint of the newest evaluation of any of its monitors."""
+    """Per model, the newest checkpoint that any of its monitors has evaluated."""
     by_model: dict[str, Any] = {}
-    for row in sorted(evaluations, key=lambda row: (row.created_at, row.id)):
+    for row in sorted(evaluations, key=lambda row: (row.checkpoint_id, row.created_at)):
         by_model[keys[row.monitor_id].model] = row
     return tuple(
         CheckpointInfo(model, row.checkpoint, row.digest or "")

@@ -15,7 +15,8 @@ FEATURES = """
       JOIN models ON models.id = monitors.model_id
       WHERE models.name = ${model:sqlstring} AND monitors.name = ${monitor:sqlstring}
         AND evaluations.state = 'succeeded'
-      ORDER BY evaluations.created_at DESC, evaluations.id DESC LIMIT 1)
+      ORDER BY evaluations.checkpoint_id DESC, evaluations.created_at DESC, evaluations.id DESC
+      LIMIT 1)
     GROUP BY verdicts.feature
     ORDER BY bool_or(verdict = 'drifted') DESC, verdicts.feature
     LIMIT 1000
@@ -55,7 +56,7 @@ NEWEST = f"""
       coalesce(token_level::text, 'not told') AS token_level,
       coalesce(earns_keep, 'not told') AS earns_keep,
       coalesce(causal_verdict, 'not told') AS causal
-    FROM history ORDER BY accepted DESC, evaluation_id DESC LIMIT 1
+    FROM history ORDER BY time DESC, accepted DESC, evaluation_id DESC LIMIT 1
 """
 
 VERDICTS = f"""

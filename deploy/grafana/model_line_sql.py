@@ -44,7 +44,7 @@ JUDGED = """
 NEWEST = f"""
     {JUDGED}
     SELECT checkpoint, id::text AS evaluation
-    FROM judged ORDER BY created_at DESC, id DESC LIMIT 1
+    FROM judged ORDER BY time DESC, created_at DESC, id DESC LIMIT 1
 """
 
 SHARE = f"""
@@ -72,7 +72,7 @@ FLAGS = f"""
 
 DRIFTED = f"""
     {JUDGED},
-    newest AS (SELECT * FROM judged ORDER BY created_at DESC, id DESC LIMIT 1)
+    newest AS (SELECT * FROM judged ORDER BY time DESC, created_at DESC, id DESC LIMIT 1)
     SELECT feature, verdict, change, diagnosis, abs(effect) / nullif(margin, 0) AS margins,
       drift_score, paged, slow_drift, reason, newest.id::text AS evaluation
     FROM newest JOIN verdicts ON evaluation_id = newest.id

@@ -25,6 +25,7 @@ from app.exporter.take import wilson
 from app.monitors.page_budget import reserve
 from app.monitors.policy import DriftPolicy
 from app.monitors.tables import Monitor
+from app.registry.tables import Checkpoint
 from app.settings import Settings
 from tests.integration.embedded.up import wait_for
 from tests.integration.exporter.rows import (
@@ -208,7 +209,10 @@ def test_no_label_outlives_what_it_named(exporter: Exporter, database: Database)
     with database.unit_of_work() as session:
         monitor = session.query(Monitor).one()
         monitor.watchlist = ["digits"]
-        newer = add_evaluation(session, monitor, "v1", after=timedelta(hours=2))
+        line = {"model_id": monitor.model_id, "source": "/models/v3", "weights_digest": "w-v3"}
+        session.add(Checkpoint(name="v3", **line))
+        session.flush()
+        newer = add_evaluation(session, monitor, "v3", after=timedelta(hours=2))
         add_verdict(session, newer, "digits", "inconclusive")
 
     after = scrape(exporter)
@@ -218,7 +222,7 @@ def test_no_label_outlives_what_it_named(exporter: Exporter, database: Database)
         ("digits", "stable"): 1.0,
     }
     assert named(after, "feature_verdict", "feature", "verdict") == {("digits", "inconclusive"): 1}
-    assert named(after, "checkpoint_info", "checkpoint") == {("v1",): 1.0}
+    assert named(after, "checkpoint_info", "checkpoint") == {("v3",): 1.0}
     assert named(after, "control_failed", "control") == {}
     assert named(after, "dictionary_l0", "dictionary") == {}
 

@@ -167,6 +167,26 @@ def test_the_gate_is_what_the_api_answers(
     assert shown == {("nightly", answer): 1}
 
 
+def test_another_look_at_an_older_checkpoint_says_nothing_of_the_newest(
+    exporter: Exporter, database: Database
+) -> None:
+    with database.unit_of_work() as session:
+        monitor = add_monitor(session, watch=["mail"])
+        newest = add_evaluation(session, monitor, "v2")
+        add_verdict(session, newest, "mail", "drifted", paged=True)
+        older = add_evaluation(session, monitor, "v1", after=timedelta(hours=1))
+        add_verdict(session, older, "mail", "stable")
+        add_evaluation(session, monitor, "v1", state="failed", after=timedelta(hours=2))
+
+    samples = scrape(exporter)
+
+    assert named(samples, "feature_paged", "feature") == {("mail",): 1}
+    assert named(samples, "evaluation_info", "checkpoint") == {("v2",): 1}
+    assert named(samples, "checkpoint_info", "checkpoint") == {("v2",): 1}
+    assert named(samples, "evaluation_failed", "monitor") == {("nightly",): 0}
+    assert named(samples, "gate", "gate") == {("fail",): 1}
+
+
 def test_alerts_are_counted_until_they_are_resolved(exporter: Exporter, database: Database) -> None:
     with database.unit_of_work() as session:
         monitor = add_monitor(session, watch=[])
