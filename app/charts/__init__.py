@@ -5,7 +5,7 @@ from app.charts.calibration import CalibrationRow, calibration
 from app.charts.chart import Chart, Value
 from app.charts.checkpoints import CheckpointPoint, DriftSeries, drift_over_checkpoints
 from app.charts.drawing import ChartsNotInstalledError
-from app.charts.forest import ForestPoint, axis_limits, forest
+from app.charts.forest import ForestPoint, axis_limits, forest, forest_pages
 from app.charts.heat import HeatCell, heat_map
 from app.charts.palette import stylesheet
 
@@ -24,6 +24,7 @@ __all__ = [
     "calibration",
     "drift_over_checkpoints",
     "forest",
+    "forest_pages",
     "heat_map",
     "stylesheet",
 ]

@@ -120,6 +120,40 @@ def forest(
     return Chart(svg, title, description, COLUMNS, tuple(map(_table_row, points)))
 
 
+def forest_pages(
+    points: Sequence[ForestPoint],
+    *,
+    rows: int = 45,
+    title: str = "Effects and intervals in units of the margin",
+    prefix: str = "",
+) -> tuple[Chart, ...]:
+    """The same in several charts of at most so many rows, on one axis: a page of paper holds one.
+
+    Args:
+        points: at least one.
+        rows: of a chart, at least 1; 45 fit a sheet of A4 with its heading.
+        title: of each, with its number where there are several.
+        prefix: begins the ids, followed by the number; made from the content if not given.
+
+    Raises:
+        ValueError: as `forest`, or rows below 1.
+        ChartsNotInstalledError: without the extra `charts`.
+    """
+    if rows < 1:
+        raise ValueError(f"rows is {rows}; a chart holds at least one")
+    limits = axis_limits(points)
+    parts = [points[i : i + rows] for i in range(0, len(points), rows)] or [points]
+    return tuple(
+        forest(
+            part,
+            title=title if len(parts) == 1 else f"{title} ({i} of {len(parts)})",
+            prefix=f"{prefix}-{i}" if prefix else "",
+            limits=limits,
+        )
+        for i, part in enumerate(parts, start=1)
+    )
+
+
 def axis_limits(points: Sequence[ForestPoint]) -> tuple[float, float]:
     """Limits in margins that hold every effect and interval, rounded outwards, ±1.5 at least."""
     return limits_of(

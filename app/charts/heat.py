@@ -16,7 +16,7 @@ COLUMNS = ("feature", "checkpoint", "verdict", "drift score")
 LEFT, ROW, MARGIN = 206, 18, 14
 WIDEST, NARROWEST = 40.0, 14.0
 WIDTH = 760
-FEATURES, CHECKPOINTS, CELLS = 200, 39, 4000
+FEATURES, CHECKPOINTS, CELLS = 200, 39, 3600
 """What one picture holds at most, so that it stays small; the table beneath holds the rest too."""
 
 STEPS = (0.05, 0.25, 0.5, 0.75)
@@ -68,7 +68,7 @@ def heat_map(
 
     Args:
         features: at least one; of more than 200 the first are drawn.
-        checkpoints: the oldest first, at least one; of more than 39, or more than make 4,000
+        checkpoints: the oldest first, at least one; of more than 39, or more than make 3,600
             cells, the newest are drawn.
         cells: at most one for a feature and a checkpoint; where none is given, the cell is empty.
         title: names the picture.
@@ -139,19 +139,18 @@ def _cells(
         {
             "x": LEFT + places[cell.checkpoint] + 1,
             "middle": LEFT + places[cell.checkpoint] + step / 2,
-            "y": top + ROW * rows[cell.feature] + 1,
+            "right": LEFT + places[cell.checkpoint] + step - 1,
+            "y": top + ROW * (rows[cell.feature] + 0.5),
             "line": top + ROW * rows[cell.feature] + 8,
-            "bar": top + ROW * (rows[cell.feature] + 1) - 4,
+            "bar": top + ROW * (rows[cell.feature] + 1) - 2.5,
             "score": cell.drift_score or 0.0,
-            "length": round((step - 2) * (cell.drift_score or 0), 1),
+            "end": LEFT + places[cell.checkpoint] + 1 + (step - 2) * (cell.drift_score or 0),
             "text": LOOKS[cell.verdict].letter if cell.verdict else UNKNOWN,
         }
         for cell in sorted(cells, key=lambda c: (rows[c.feature], places[c.checkpoint]))
     ]
-    _shades(drawing, drawn, step - 2, ROW - 2)
-    bars = [row for row in drawn if row["length"] >= 1]
-    paint_bar: dict[str, Any] = {"width": field("length"), "height": 3, "fill": paint("ink")}
-    drawing.draw("rect", bars, x=field("x"), y=field("bar"), **paint_bar)
+    _shades(drawing, drawn, ROW - 2)
+    _bars(drawing, [row for row in drawn if row["end"] >= row["x"] + 1])
     for bold in (False, True):
         letters = [row for row in drawn if (row["text"] == LOOKS["drifted"].letter) == bold]
         weight: dict[str, Any] = {"fontWeight": "bold"} if bold else {}
@@ -171,11 +170,17 @@ def _cells(
     drawing.draw("rect", holes, x=field("x"), y=field("y"), **hole)
 
 
-def _shades(drawing: Drawing, cells: Sequence[dict[str, Any]], width: float, height: float) -> None:
-    box: dict[str, Any] = {"x": field("x"), "y": field("y"), "width": width, "height": height}
+def _shades(drawing: Drawing, cells: Sequence[dict[str, Any]], height: float) -> None:
+    """Boxes from `x` to `right` about `y`; as thick lines, which take half as many letters."""
+    box: dict[str, Any] = {"x": field("x"), "x2": field("right"), "y": field("y")}
     for shade in range(1, len(STEPS) + 1):
         rows = [cell for cell in cells if _shade(cell["score"]) == shade]
-        drawing.draw("rect", rows, fill=paint(f"heat{shade}"), **box)
+        drawing.draw("rule", rows, stroke=paint(f"heat{shade}"), strokeWidth=height, **box)
+
+
+def _bars(drawing: Drawing, cells: Sequence[dict[str, Any]]) -> None:
+    line: dict[str, Any] = {"x": field("x"), "x2": field("end"), "y": field("bar")}
+    drawing.draw("rule", cells, stroke=paint("ink"), strokeWidth=3, **line)
 
 
 def _shade(score: float) -> int:
@@ -200,18 +205,16 @@ def _legend(drawing: Drawing, cells: Sequence[HeatCell]) -> None:
         x += 12 + 6.4 * len(text)
     drawing.text(letters, x=field("x"), y=12, fontSize=10.5)
     edges = ("0", *map(number, STEPS))
-    keys = [
-        {"x": 90.0 + 78 * i, "y": 24.0, "score": float(edge), "text": f"from {edge}"}
-        for i, edge in enumerate(edges)
-    ]
+    keys = []
+    for i, edge in enumerate(edges):
+        x, score = 90.0 + 78 * i, float(edge)
+        key = {"x": x, "right": x + 14, "y": 31.0, "bar": 36.5, "end": x + 14 * score}
+        keys.append({**key, "score": score, "tx": x + 18, "text": f"from {edge}"})
     drawing.text([{"text": "drift score"}], x=12, y=31)
     drawing.draw("rect", keys[:1], x=field("x"), y=24, width=14, height=14, fill=paint("heat0"))
-    _shades(drawing, keys, 14, 14)
-    bars = [{"x": key["x"], "length": 14 * float(str(key["score"]))} for key in keys[1:]]
-    drawing.draw(
-        "rect", bars, x=field("x"), y=35, width=field("length"), height=3, fill=paint("ink")
-    )
-    drawing.text([{**k, "x": float(str(k["x"])) + 18} for k in keys], x=field("x"), y=31)
+    _shades(drawing, keys, 14)
+    _bars(drawing, keys[1:])
+    drawing.text(keys, x=field("tx"), y=field("y"))
 
 
 def _sorted(

@@ -33,9 +33,9 @@ COLOURS: Mapping[str, Colour] = MappingProxyType(
         "insufficient": Colour("#57606a", "#a9b3be"),
         "untrusted": Colour("#7a3d8f", "#cf9ae3"),
         "invalid": Colour("#1b1f24", "#e8ebee"),
-        "heat0": Colour("#f1f3f5", "#20262d"),
-        "heat1": Colour("#fdeedd", "#33261b"),
-        "heat2": Colour("#fbd9b3", "#4d331c"),
+        "heat0": Colour("#f1f3f5", "#1d2329"),
+        "heat1": Colour("#fdeedd", "#38291b"),
+        "heat2": Colour("#fbd9b3", "#51361c"),
         "heat3": Colour("#f6bd82", "#68411d"),
         "heat4": Colour("#ef9f55", "#82501f"),
     }

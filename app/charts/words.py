@@ -59,8 +59,14 @@ def _fill(pieces: Iterable[tuple[str, int]], room: int) -> list[str]:
 
 
 def quoted(name: str) -> str:
-    """A name within a sentence: cleaned, shortened, in quotes, isolated from the text around it."""
-    return f"“{ISOLATE}{shorten(name, 60)}{POP}”"
+    """A name within a sentence: cleaned, shortened, in quotes.
+
+    One with letters that run from right to left is isolated, lest it reorder the text around it.
+    """
+    text = shorten(name, 60)
+    if any(unicodedata.bidirectional(character) in {"R", "AL", "AN"} for character in text):
+        text = f"{ISOLATE}{text}{POP}"
+    return f"“{text}”"
 
 
 def number(value: float | None, digits: int = 3) -> str:

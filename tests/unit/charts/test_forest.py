@@ -1,10 +1,11 @@
 """Forest plots: rows, axis, marks and what the description says of them."""
 
 import math
+import re
 
 import pytest
 
-from app.charts import ForestPoint, axis_limits, forest
+from app.charts import ForestPoint, axis_limits, forest, forest_pages
 from app.charts.forest import COLUMNS
 
 PHONE = ForestPoint("phone", 0.41, 0.35, 0.47, 0.2, "drifted", "identity_sparse")
@@ -59,3 +60,55 @@ def test_what_is_no_effect_is_refused_by_name(values: tuple[object, ...], messag
 def test_nothing_to_draw_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one feature"):
         forest([])
+
+
+def test_two_hundred_features_stay_small() -> None:
+    points = [
+        ForestPoint(f"layer.{i}/latent/{i * 97} with a name", 0.01 * i, 0.0, 2.5, 0.2, "drifted")
+        for i in range(200)
+    ]
+    chart = forest(points)
+    assert len(chart.svg.encode()) < 150_000
+    assert len(chart.rows) == 200
+
+
+def test_pages_of_paper_share_their_axis_and_lose_no_row() -> None:
+    points = [
+        ForestPoint(f"f{i}", 0.05 * i, 0.05 * i, 0.05 * i + 0.1, 0.2, "inconclusive")
+        for i in range(100)
+    ]
+    pages = forest_pages(points, rows=45, prefix="effects")
+    assert [len(page.rows) for page in pages] == [45, 45, 10]
+    assert [page.title[-8:] for page in pages] == ["(1 of 3)", "(2 of 3)", "(3 of 3)"]
+    axes = {tuple(re.findall(r">(−?\d+)</text>", page.svg)) for page in pages}
+    assert len(axes) == 1
+    assert ['id="effects-1-title"' in page.svg for page in pages] == [True, False, False]
+
+
+def test_one_page_is_the_chart_itself() -> None:
+    assert forest_pages([PHONE, EMAIL], prefix="") == (forest([PHONE, EMAIL]),)
+    with pytest.raises(ValueError, match="rows is 0"):
+        forest_pages([PHONE], rows=0)
+    with pytest.raises(ValueError, match="at least one feature"):
+        forest_pages([])
+
+
+def test_an_axis_that_reaches_far_says_that_it_is_logarithmic() -> None:
+    assert "symmetric log" not in forest([PHONE]).svg
+    far = ForestPoint("far", 30.0, 29.0, 31.0, 0.2, "drifted")
+    assert "symmetric log" in forest([PHONE, far]).svg
+
+
+def test_what_lies_beyond_given_limits_or_is_infinite_gets_an_arrow_at_the_edge() -> None:
+    plain = forest([PHONE], limits=(-3, 3), prefix="p").svg
+    cut = forest([PHONE], limits=(-2, 2), prefix="p").svg
+    assert cut.count("<path") == plain.count("<path") + 1
+    endless = ForestPoint("x", 0.1, -math.inf, math.inf, 0.2, "inconclusive")
+    assert forest([endless], limits=(-3, 3), prefix="p").svg.count("<path") == (
+        forest([ForestPoint("x", 0.1, -0.5, 0.5, 0.2, "inconclusive")], limits=(-3, 3)).svg.count(
+            "<path"
+        )
+        + 2
+    )
+    with pytest.raises(ValueError, match="both sides of 0"):
+        forest([PHONE], limits=(1, 3))
