@@ -6,7 +6,23 @@ import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from app.cli import check, doctor, inspect, processes, retention, up
+from app.cli import (
+    alerts,
+    check,
+    checkpoints,
+    definitions,
+    doctor,
+    evaluations,
+    inspect,
+    keys,
+    models,
+    monitors,
+    processes,
+    repairs,
+    retention,
+    up,
+    verdicts,
+)
 from app.cli.console import complain
 from app.core.errors import FeaturedriftError
 from app.core.reachable import StartError
@@ -25,6 +41,9 @@ inspect.register(app)
 check.register(app)
 doctor.register(app)
 retention.register(app)
+keys.register(app)
+for part in (models, checkpoints, evaluations, monitors, verdicts, alerts, repairs, definitions):
+    part.register(app)
 
 
 def main() -> None:
