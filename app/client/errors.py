@@ -109,19 +109,17 @@ def error_of(problem: Mapping[str, Any], status: int) -> ApiError:
     return _BY_STATUS.get(status, ApiError)({**problem, "status": status})
 
 
-def invalid_here(error: ValidationError, what: str) -> InvalidInputError:
+def invalid_here(error: ValidationError) -> InvalidInputError:
     """A mistake that the schemas find before anything is sent, in the API's own form."""
     fault = error.errors(include_url=False, include_context=False)[0]
     field = ".".join(str(part) for part in fault["loc"])
     message = fault["msg"].removeprefix("Value error, ")
-    problem: dict[str, Any] = {
-        "status": 0,
-        "code": "invalid_input",
-        "title": "Invalid input",
-        "detail": f"{what}: {field}: {message}" if field else f"{what}: {message}",
-    }
+    problem: dict[str, Any] = {"status": 0, "code": "invalid_input", "title": "Invalid input"}
+    place = field
     if field:
         problem["field"] = field
-    if fault["type"] != "missing" and not isinstance(fault["input"], dict | list | bytes):
+    if fault["type"] != "missing" and not isinstance(fault["input"], dict | list | tuple | bytes):
         problem["value"] = shorten(fault["input"])
+        place = f"{field} is {problem['value']!r}"
+    problem["detail"] = f"{place}: {message}" if place else message
     return InvalidInputError(problem)

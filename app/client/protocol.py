@@ -172,7 +172,7 @@ def build(schema: type[Body], **fields: Any) -> Body:
     try:
         return schema.model_validate(fields)
     except ValidationError as error:
-        raise invalid_here(error, schema.__name__) from None
+        raise invalid_here(error) from None
 
 
 def given(**fields: Any) -> dict[str, Any]:
