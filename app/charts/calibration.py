@@ -144,6 +144,8 @@ def calibration(
     reach = max(1.0, max(ends) * 1.05)
     bottom = TOP + ROW * len(rows)
     drawing = Drawing(WIDTH, bottom + BOTTOM)
+    names = [{"y": row["y"], "text": row["name"]} for row in drawn]
+    drawing.column(names, 12, LEFT - 4, TOP, bottom)
     panel = drawing.panel(LEFT, TOP, RIGHT - LEFT, bottom - TOP)
     panel.scale("x", (-reach, reach), (0, RIGHT - LEFT))
     panel.scale("y", (0, 1), (bottom - TOP, 0))
@@ -191,7 +193,6 @@ def _marks(drawing: Drawing, rows: Sequence[dict[str, Any]], bottom: float) -> N
         for kept in (True, False):
             found = [r for r in rows if r["standing"] == standing and r["kept"] == kept]
             drawing.draw("symbol", found, x=on("x", "off"), y=field("y"), **_look(standing, kept))
-    drawing.text([{"y": r["y"], "text": r["name"]} for r in rows], x=12, y=field("y"))
     drawing.text([{"y": r["y"], "text": r["figures"]} for r in rows], x=FIGURES, y=field("y"))
     heads: list[Row] = [
         {"x": 12, "text": "case"},

@@ -124,6 +124,17 @@ class Panel:
         }
         self.draw("text", rows, **(defaults | channels))
 
+    def column(
+        self, rows: Sequence[Row], x: float, right: float, top: float, bottom: float
+    ) -> None:
+        """Texts of users at `y`, one a row; what a font draws beyond `right` is painted over.
+
+        Whatever lies to the right is drawn after it.
+        """
+        self.text(rows, x=x, y=field("y"))
+        ground: dict[str, Channel] = {"x": right, "x2": self.width, "y": top, "y2": bottom}
+        self.draw("rect", [{}], fill=paint("surface"), **ground)
+
     def panel(self, x: float, y: float, width: float, height: float) -> "Panel":
         """A part of the picture with scales and axes of its own, and its own origin."""
         panel = Panel(width, height, f"{self._name}_{len(self._marks)}")

@@ -111,6 +111,8 @@ def forest(
     bottom = top + ROW * len(points)
     drawing = Drawing(WIDTH, bottom + BOTTOM)
     legend(drawing, verdicts, WIDTH)
+    names = [{"y": row["y"], "text": row["name"]} for row in rows]
+    drawing.column(names, 12, LEFT - 6, top, bottom)
     _frame(drawing, low, high, top, bottom)
     _effects(drawing, rows, low, high)
     _columns(drawing, rows)
@@ -255,8 +257,6 @@ def _effects(drawing: Drawing, rows: list[dict[str, Any]], low: float, high: flo
 
 
 def _columns(drawing: Drawing, rows: list[dict[str, Any]]) -> None:
-    names = [{"y": row["y"], "text": row["name"]} for row in rows]
-    drawing.text(names, x=12, y=field("y"))
     figures = [{"y": row["y"], "text": row["figures"]} for row in rows]
     drawing.text(figures, x=FIGURES, y=field("y"))
     labels = [{"y": row["y"], "text": row["label"]} for row in rows]

@@ -9,7 +9,7 @@ from app.charts.chart import Chart, Value, check_number, check_prefix, digest_pr
 from app.charts.drawing import Drawing, field
 from app.charts.palette import paint
 from app.charts.svg import finish
-from app.charts.verdicts import LOOKS, check_verdict, counted, counts
+from app.charts.verdicts import LOOKS, check_verdict, counted, counts, flow
 from app.charts.words import clean, count, number, quoted, shorten
 
 COLUMNS = ("feature", "checkpoint", "verdict", "drift score")
@@ -85,13 +85,13 @@ def heat_map(
     step = max(NARROWEST, min(WIDEST, (WIDTH - LEFT - MARGIN) // len(newest)))
     places = {name: step * i for i, name in enumerate(newest)}
     drawn = [c for c in cells if c.feature in rows and c.checkpoint in places]
-    top = _legend_height(drawn)
+    top = 30 + max((row["y"] + 9 for row in flow(_entries(drawn), WIDTH, 12)), default=0)
     bottom = top + ROW * len(rows)
     drawing = Drawing(WIDTH, bottom + label_room(newest) + 6)
-    _legend(drawing, drawn)
-    _cells(drawing, drawn, rows, places, top, step)
+    _legend(drawing, drawn, top)
     names = [{"y": top + ROW * (i + 0.5), "text": shorten(n, 26)} for n, i in rows.items()]
-    drawing.text(names, x=12, y=field("y"))
+    drawing.column(names, 12, LEFT - 6, top, bottom)
+    _cells(drawing, drawn, rows, places, top, step)
     middles = [place + step / 2 for place in places.values()]
     checkpoint_labels(drawing, newest, LEFT, middles, bottom)
     description = _describe(features, checkpoints, cells, len(newest))
@@ -193,25 +193,17 @@ def _entries(cells: Sequence[HeatCell]) -> list[str]:
     return [f"{letters.get(name, UNKNOWN)}  {name} ({n})" for name, n in found.items()]
 
 
-def _legend_height(cells: Sequence[HeatCell]) -> int:
-    return 46 if cells else 28
-
-
-def _legend(drawing: Drawing, cells: Sequence[HeatCell]) -> None:
-    x = 12.0
-    letters = []
-    for text in _entries(cells):
-        letters.append({"x": x, "text": text})
-        x += 12 + 6.4 * len(text)
-    drawing.text(letters, x=field("x"), y=12, fontSize=10.5)
+def _legend(drawing: Drawing, cells: Sequence[HeatCell], top: float) -> None:
+    drawing.text(flow(_entries(cells), WIDTH, 12), x=field("x"), y=field("y"))
+    y = top - 15
     edges = ("0", *map(number, STEPS))
     keys = []
     for i, edge in enumerate(edges):
         x, score = 90.0 + 78 * i, float(edge)
-        key = {"x": x, "right": x + 14, "y": 31.0, "bar": 36.5, "end": x + 14 * score}
+        key = {"x": x, "right": x + 14, "y": y, "bar": y + 5.5, "end": x + 14 * score}
         keys.append({**key, "score": score, "tx": x + 18, "text": f"from {edge}"})
-    drawing.text([{"text": "drift score"}], x=12, y=31)
-    drawing.draw("rect", keys[:1], x=field("x"), y=24, width=14, height=14, fill=paint("heat0"))
+    drawing.text([{"text": "drift score"}], x=12, y=y)
+    drawing.draw("rect", keys[:1], x=field("x"), y=y - 7, width=14, height=14, fill=paint("heat0"))
     _shades(drawing, keys, 14)
     _bars(drawing, keys[1:])
     drawing.text(keys, x=field("tx"), y=field("y"))

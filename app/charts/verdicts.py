@@ -1,6 +1,6 @@
 """How verdicts look, the same in every chart: a shape, filled or not, a letter and a colour."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,37 +96,41 @@ def symbols(drawing: Panel, rows: Iterable[dict[str, Any]], x: Any, y: Any) -> N
     )
 
 
-def legend_height(verdicts: Sequence[str | None], width: float) -> int:
+def legend_height(verdicts: Iterable[str | None], width: float) -> int:
     """What the legend of these verdicts takes at the top of a picture."""
-    return 4 + LEGEND_LINE * (1 + max(line for _, line, _ in _entries(verdicts, width)))
+    return _height(flow(_texts(verdicts), width))
 
 
-def legend(drawing: Drawing, verdicts: Sequence[str | None], width: float) -> None:
+def legend(drawing: Drawing, verdicts: Iterable[str | None], width: float) -> None:
     """The verdicts that occur with their signs and counts, at the top of the picture."""
-    rows: list[dict[str, Any]] = [
-        {
-            "x": x,
-            "tx": x + 9,
-            "y": LEGEND_LINE * (line + 0.5) + 4,
-            "verdict": None if name == NOTHING else name,
-            "text": f"{name} ({n})",
-        }
-        for (name, n), (x, line, _) in zip(
-            counts(verdicts).items(), _entries(verdicts, width), strict=True
-        )
+    tally = counts(verdicts)
+    rows = [
+        {**row, "x": row["x"] - 9, "verdict": None if name == NOTHING else name}
+        for name, row in zip(tally, flow(_texts(verdicts), width), strict=True)
     ]
     symbols(drawing, rows, field("x"), field("y"))
-    drawing.text(rows, x=field("tx"), y=field("y"))
+    drawing.text([{**row, "x": row["x"] + 9} for row in rows], x=field("x"), y=field("y"))
 
 
-def _entries(verdicts: Sequence[str | None], width: float) -> list[tuple[float, int, float]]:
-    """(left, line, right) of each entry; a wide font is allowed for."""
-    entries: list[tuple[float, int, float]] = []
+def _texts(verdicts: Iterable[str | None]) -> list[str]:
+    return [f"{name} ({n})" for name, n in counts(verdicts).items()]
+
+
+def flow(texts: Iterable[str], width: float, sign: float = 27) -> list[dict[str, Any]]:
+    """Rows of a drawing (`x`, `y`, `text`): texts in lines of that width, room for a sign before.
+
+    No text is measured: each is given what a wide font takes.
+    """
+    rows: list[dict[str, Any]] = []
     right, line = 0.0, 0
-    for name, n in counts(verdicts).items():
-        long = 30 + 6.9 * len(f"{name} ({n})")
-        if right + long > width and entries:
+    for text in texts:
+        long = sign + 6.9 * len(text)
+        if right + long > width and rows:
             right, line = 0.0, line + 1
-        entries.append((right + 18, line, right + long))
+        rows.append({"x": right + sign, "y": LEGEND_LINE * (line + 0.5) + 4, "text": text})
         right += long
-    return entries
+    return rows
+
+
+def _height(rows: list[dict[str, Any]]) -> int:
+    return 4 + LEGEND_LINE * len({row["y"] for row in rows})

@@ -82,10 +82,17 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def decimal(value: float | None) -> str:
-    """A number of a column of effects: two decimals; two digits below 0.1, three beyond 100."""
-    if value is not None and 0.095 <= abs(value) < 99.995:
+    """A number of a column of effects: two decimals; two digits below 0.1, three beyond 100.
+
+    What is too small for four decimals is `≈0`, which 0 itself is not.
+    """
+    if value is None or abs(value) >= 99.995:
+        return number(value)
+    if abs(value) >= 0.095:
         return f"{value:.2f}".replace("-", "−")
-    return number(value, 2 if value is not None and abs(value) < 0.095 else 3)
+    if 0 < abs(value) < 0.00005:
+        return "≈0"
+    return number(round(value, 4), 2)
 
 
 def interval(lower: float | None, upper: float | None) -> str:

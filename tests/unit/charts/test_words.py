@@ -55,7 +55,16 @@ def test_numbers_have_three_digits_and_a_true_minus(value: float | None, text: s
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "–"), (0.4, "0.40"), (-0.0961, "−0.10"), (0.0123, "0.012"), (0.0, "0"), (123.4, "123")],
+    [
+        (None, "–"),
+        (0.4, "0.40"),
+        (-0.0961, "−0.10"),
+        (0.0123, "0.012"),
+        (0.0, "0"),
+        (123.4, "123"),
+        (5e-17, "≈0"),
+        (-6e-4, "−0.0006"),
+    ],
 )
 def test_columns_of_effects_have_two_decimals(value: float | None, text: str) -> None:
     assert decimal(value) == text
