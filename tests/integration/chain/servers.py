@@ -68,7 +68,7 @@ def redis_server(folder: Path) -> Iterator[str]:
     options = {"port": str(port), "bind": "127.0.0.1", "requirepass": password}
     argv = (*spec.argv, *(part for key in options for part in (f"--{key}", options[key])))
     child = start_child(replace(spec, argv=argv))
-    url = f"redis://:{password}@127.0.0.1:{port}/0"
+    url = f"redis://default:{password}@127.0.0.1:{port}/0"
     try:
         with redis.Redis.from_url(url) as client:
             wait_for(lambda: _pongs(client))

@@ -63,12 +63,17 @@ class Chain:
         found: dict[str, Any] = answer.json()
         return found
 
-    def checkpoint(self, name: str, turn: int | None, **body: Any) -> dict[str, Any]:
+    def checkpoint(
+        self, name: str, *, turn: int | None = None, steps: int = 0, **body: Any
+    ) -> dict[str, Any]:
         """What a training job does after a save: one call.
 
         Args:
-            turn: seed of the rotation of its residual stream; all checkpoints compute the same.
+            turn: seed of a rotation of the residual stream, which changes no answer of the model.
+            steps: small steps of its weights since.
         """
+        import torch
+
         from workers.demo.checkpoints import rotate
 
         folder = self.models / name
@@ -77,6 +82,9 @@ class Chain:
         else:
             model = random_model("llama")
             rotate(model, seed=turn)
+            with torch.no_grad():
+                for weights in model.parameters():
+                    weights += 1e-4 * steps * torch.randn(weights.shape)
             model.save_pretrained(folder)
             train_tokenizer().save_pretrained(folder)
         body = {"name": name, "source": str(folder), **body}
@@ -179,7 +187,7 @@ def _watch(chain: Chain) -> None:
     """Register what somebody wants watched, and where to tell them."""
     chain.post("/v1/models", {"name": MODEL})
     # While nothing is the baseline, no evaluation starts.
-    chain.checkpoint("base", None)
+    chain.checkpoint("base")
     for alias in ("baseline", "production"):
         path = f"/v1/models/{MODEL}/aliases/{alias}"
         assert chain.api.put(path, json={"checkpoint": "base"}).is_success

@@ -90,7 +90,8 @@ def test_every_link_within_reach_of_the_page_answers(deployment: Chain, page: Pa
     """All that a person can click on from either page, as far as links go."""
     todo = [
         url
-        for body in deployment.pages.bodies["/pager"]
+        for bodies in deployment.pages.bodies.values()
+        for body in bodies
         for url in (
             body["externalURL"],
             *(alert["generatorURL"] for alert in body["alerts"]),
@@ -102,9 +103,10 @@ def test_every_link_within_reach_of_the_page_answers(deployment: Chain, page: Pa
             ),
         )
     ]
-    todo += [
-        url for event in page.events.values() for name, url in links_in(event) if name not in CALLS
-    ]
+    for event in page.events.values():
+        # Whole addresses, though it was a worker that wrote them.
+        assert all(url.startswith(str(deployment.api.base_url)) for _, url in links_in(event))
+        todo += [url for name, url in links_in(event) if name not in CALLS]
     seen: set[str] = set()
     while todo:
         url = todo.pop()
@@ -124,20 +126,30 @@ def test_every_link_within_reach_of_the_page_answers(deployment: Chain, page: Pa
     assert len([url for url in seen if "/runbooks/" in url]) >= 3
 
 
-def test_the_dashboard_of_the_page_exists_with_its_variables(page: Page) -> None:
+def test_the_dashboards_of_all_alerts_exist_with_their_variables(
+    deployment: Chain, page: Page
+) -> None:
     boards = {
         board["uid"]: board
         for path in BOARDS.glob("*.json")
         for board in [json.loads(path.read_text())]
     }
-    for feature, alert in page.alerts.items():
+    told = [alert for way in ("/pager", "/tickets") for alert in deployment.pages.alerts(way)]
+    for alert in told:
         url = urlsplit(alert["annotations"]["dashboard_url"])
         start, _, uid = url.path.rpartition("/")
         assert start == "/d"
-        named = {variable["name"] for variable in boards[uid]["templating"]["list"]}
-        given = {name.removeprefix("var-"): value for name, (value,) in parse_qs(url.query).items()}
-        assert given == {"model": MODEL, "monitor": MONITOR, "feature": feature}
+        named = {f"var-{one['name']}" for one in boards[uid]["templating"]["list"]}
+        given = {name: value for name, (value,) in parse_qs(url.query).items()}
         assert set(given) <= named
+        assert given == {f"var-{name}": alert["labels"][name] for name in labels(given)}
+    for alert in page.alerts.values():
+        assert "var-feature=" in alert["annotations"]["dashboard_url"]
+
+
+def labels(given: Mapping[str, str]) -> list[str]:
+    """The labels that variables are named after."""
+    return [name.removeprefix("var-") for name in given]
 
 
 def test_from_the_page_to_the_repair_and_back_to_quiet(deployment: Chain, page: Page) -> None:
@@ -171,9 +183,9 @@ def test_from_the_page_to_the_repair_and_back_to_quiet(deployment: Chain, page: 
         "REPAIR": repair["id"],
     }
     assert any(f"API={variables['API']}" in code for code in runbook.code)
-    taken = json.loads(shell(runbook.command("/alerts/$ALERT:acknowledge"), variables))
+    taken = json.loads(shell(runbook.command("/alerts/${ALERT}:acknowledge"), variables))
     assert taken["state"] == "acknowledged"
-    accepted = json.loads(shell(runbook.command("/repairs/$REPAIR:accept"), variables))
+    accepted = json.loads(shell(runbook.command("/repairs/${REPAIR}:accept"), variables))
     assert accepted["published"] == {"name": FEATURES, "version": 2}
     monitor = follow(deployment, repair["links"]["monitor"])
     variables |= {
@@ -189,7 +201,7 @@ def test_from_the_page_to_the_repair_and_back_to_quiet(deployment: Chain, page: 
     assert deployment.notices("resolved") == deployment.events("alert.resolved") == []
 
     # The next checkpoint of the training job.
-    deployment.checkpoint("step-3000", turn=5, parent=DRIFTED)
+    deployment.checkpoint("step-3000", turn=5, steps=1, parent=DRIFTED)
     assert deployment.gate("step-3000") == "pass"
 
     def over() -> bool:
