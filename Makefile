@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 EXTRAS := worker,embedded,demo,s3,charts,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-unit check format client dashboards benchmarks calibration clean
+.PHONY: help install demo up test test-unit check format client cli-reference dashboards benchmarks calibration clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,7 @@ check: install ## lint, types, import rules, migrations and dashboards in step w
 	$(BIN)/python -m migrations.check
 	$(BIN)/python -m deploy.grafana --check
 	$(BIN)/python -m tools.client --check
+	$(BIN)/python -m tools.cli_reference --check
 
 format: install ## format the code
 	$(BIN)/ruff check --fix .
@@ -47,6 +48,9 @@ format: install ## format the code
 
 client: install ## write the synchronous Python client anew
 	$(BIN)/python -m tools.client
+
+cli-reference: install ## write docs/cli.md anew
+	$(BIN)/python -m tools.cli_reference
 
 dashboards: install ## write the Grafana dashboards anew
 	$(BIN)/python -m deploy.grafana

@@ -46,6 +46,7 @@ def list_alerts(
     state: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="STATE",
             help=f"{', '.join(_STATES)}; may be repeated; default: the first two.",
             callback=any_of(_STATES),
             show_default=False,

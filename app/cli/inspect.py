@@ -37,6 +37,7 @@ def settings(
 
 def migrate(
     revision: Annotated[str, typer.Option(help="Revision to upgrade to.")] = "head",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Bring the database to the schema of this release."""
     current = get_settings()
@@ -56,11 +57,19 @@ def migrate(
         say(f"{place} is at revision {after} already (newest: {head})")
     else:
         say(f"{place}: {before or '(empty)'} → {after} (newest: {head})")
+    if as_json:
+        print_json({"database": place, "before": before, "after": after, "newest": head})
 
 
-def version() -> None:
+def version(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
     """Print the version."""
-    out.print(importlib.metadata.version("featuredrift"), markup=False)
+    found = importlib.metadata.version("featuredrift")
+    if as_json:
+        print_json({"version": found})
+    else:
+        out.print(found, markup=False)
 
 
 def _head() -> str | None:

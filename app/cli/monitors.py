@@ -82,7 +82,11 @@ def create(
     ] = None,
     watch: Annotated[
         list[str] | None,
-        typer.Option(help="A feature with metrics and alerts of its own.", show_default=False),
+        typer.Option(
+            metavar="NAME",
+            help="A feature with metrics and alerts of its own; may be repeated.",
+            show_default=False,
+        ),
     ] = None,
     policy: Annotated[
         Path | None,

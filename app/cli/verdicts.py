@@ -24,6 +24,7 @@ def verdicts(
     verdict: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="VERDICT",
             help=f"{', '.join(_VERDICTS)}; may be repeated.",
             callback=any_of(_VERDICTS),
             show_default=False,
@@ -32,13 +33,15 @@ def verdicts(
     diagnosis: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="DIAGNOSIS",
             help=f"{', '.join(_DIAGNOSES)}; may be repeated.",
             callback=any_of(_DIAGNOSES),
             show_default=False,
         ),
     ] = None,
     feature: Annotated[
-        list[str] | None, typer.Option(help="Only these; may be repeated.", show_default=False)
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only these; may be repeated.", show_default=False),
     ] = None,
     paged: Annotated[
         bool | None,
