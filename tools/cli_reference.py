@@ -14,12 +14,14 @@ TARGET = DOCS / "cli.md"
 HEAD = """<!-- Written by `make cli-reference`; change the commands, not this file. -->
 # The command line
 
-All commands, as `--help` shows them. Where the API is says `--url` or `FEATUREDRIFT_URL`, and the key is read from
-`FEATUREDRIFT_API_KEY`; it is no option, for what is typed on a command line is seen by all users of a machine.
+All commands, as `--help` shows them. `--url` or `FEATUREDRIFT_URL` says where the API is. The key
+is read from `FEATUREDRIFT_API_KEY`; it is no option, for what is typed on a command line is seen
+by all users of a machine.
 
-**Output.** Results go to stdout, everything else (progress, remarks, errors) to stderr. With `--json`, stdout holds one JSON
-document, in the form that the API answers; a list is an array. Without it, tables are never cut to the width of the terminal.
-At a terminal, waiting shows a bar with rate and time left; elsewhere, a plain line for each change.
+**Output.** Results go to stdout, everything else (progress, remarks, errors) to stderr. With
+`--json`, stdout holds one JSON document, in the form that the API answers; a list is an array.
+Without it, tables are never cut to the width of the terminal. At a terminal, waiting shows a bar
+with rate and time left; elsewhere, a plain line for each change.
 
 **Exit codes** of commands that ask the API (`check` [has its own](#featuredrift-check)):
 
@@ -32,8 +34,9 @@ At a terminal, waiting shows a bar with rate and time left; elsewhere, a plain l
 | 4 | no key, a key that does not work, or one that may not do this |
 | 130 | interrupted; what was watched goes on |
 
-**Completion.** `featuredrift --install-completion` installs it for bash, zsh, fish or PowerShell, and `--show-completion` prints
-it. Names of models, monitors and checkpoints are completed by asking the API at `FEATUREDRIFT_URL`, for a second at most.
+**Completion.** `featuredrift --install-completion` installs it for bash, zsh, fish or PowerShell,
+and `--show-completion` prints it. Names of models, monitors and checkpoints are completed by
+asking the API at `FEATUREDRIFT_URL`, for a second at most.
 
 """
 
