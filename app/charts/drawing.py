@@ -7,12 +7,15 @@ laid out by measured text, so that a picture does not depend on the fonts of a m
 
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from app.charts.palette import paint
 
 FONT = "system-ui, -apple-system, Segoe UI, Roboto, Arial, sans-serif"
+
+_drawing_processes: list[int] = []
 
 Row = Mapping[str, object]
 """A row of data: texts, numbers, nothing."""
@@ -27,7 +30,7 @@ _INSTALL = (
 )
 
 
-class ChartsNotInstalledError(RuntimeError):
+class ChartsNotInstalledError(ImportError):
     """The extra that draws charts is missing."""
 
     def __init__(self) -> None:
@@ -47,6 +50,17 @@ def on(scale: str, name: str) -> dict[str, Any]:
 def at(scale: str, value: float) -> dict[str, Any]:
     """The channel takes one value through a scale."""
     return {"scale": scale, "value": value}
+
+
+def _refuse_to_hang() -> None:
+    """The renderer's threads do not survive a fork, and the child would wait for them for ever."""
+    if not _drawing_processes:
+        _drawing_processes.append(os.getpid())
+    if _drawing_processes[0] != os.getpid():
+        raise RuntimeError(
+            "this process was forked from one that had drawn charts, which the renderer does not "
+            "survive; fork before the first chart, or start processes by spawn"
+        )
 
 
 class Panel:
@@ -188,9 +202,11 @@ class Drawing(Panel):
 
         Raises:
             ChartsNotInstalledError: without the extra `charts`.
+            RuntimeError: this process was forked from one that had drawn.
         """
         try:
             import vl_convert
         except ImportError as error:
             raise ChartsNotInstalledError from error
+        _refuse_to_hang()
         return vl_convert.vega_to_svg(self.specification(), allowed_base_urls=[])

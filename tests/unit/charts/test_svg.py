@@ -169,6 +169,28 @@ def test_without_the_extra_the_error_says_what_to_install(
         draw("a", "", "")
 
 
+def test_a_fork_of_a_process_that_has_drawn_gets_an_error_instead_of_hanging() -> None:
+    program = (
+        "import os\n"
+        "from tests.unit.charts.conftest import DRAWERS\n"
+        "DRAWERS['forest']('a', '', '')\n"
+        "child = os.fork()\n"
+        "try:\n"
+        "    DRAWERS['forest']('a', '', '')\n"
+        "except RuntimeError as error:\n"
+        "    os._exit(7 if 'forked' in str(error) else 8)\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.strip() == "7"
+
+
 def test_what_a_chart_has_no_use_for_is_not_let_through() -> None:
     rendered = '<svg xmlns="http://www.w3.org/2000/svg"><g>{}</g></svg>'
     for element in ("<script/>", "<image/>", "<foreignObject/>", "<a/>", "<style/>"):

@@ -16,7 +16,7 @@ DOCKERFILES = {
     "api": (ROOT / "deploy" / "Dockerfile.api").read_text(),
     "worker": (ROOT / "deploy" / "Dockerfile.worker").read_text(),
 }
-API = frozenset({"s3", "otel"})
+API = frozenset({"s3", "otel", "charts"})
 WORKER = frozenset({"worker", "s3", "otel"})
 IMAGES = pytest.mark.parametrize("name", DOCKERFILES)
 
