@@ -39,6 +39,7 @@ from app.registry.routes.dictionaries import router as dictionaries
 from app.registry.routes.feature_sets import router as feature_sets
 from app.registry.routes.models import router as models
 from app.repairs.routes import router as repairs
+from app.reports.routes import router as reports
 from app.runbooks.routes import router as runbooks
 from app.settings import Settings, get_settings
 from app.verdicts.routes import router as verdicts
@@ -89,7 +90,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for router in (
         *(models, checkpoints, corpora, dictionaries, feature_sets),
         *(monitors, evaluations, verdicts, repairs, alerts, webhooks, mlflow, audit),
-        api_keys,
+        *(api_keys, reports),
     ):
         v1.include_router(router)
     app.include_router(v1)

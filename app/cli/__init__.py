@@ -19,6 +19,7 @@ from app.cli import (
     monitors,
     processes,
     repairs,
+    report,
     retention,
     up,
     verdicts,
@@ -42,6 +43,7 @@ check.register(app)
 doctor.register(app)
 retention.register(app)
 keys.register(app)
+report.register(app)
 for part in (models, checkpoints, evaluations, monitors, verdicts, alerts, repairs, definitions):
     part.register(app)
 

@@ -1,0 +1,150 @@
+"""A report as one self-contained HTML file: no script, no request, nothing but its own style."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from app.charts import Chart, ChartsNotInstalledError, ForestPoint, forest, stylesheet
+from app.reports import words
+from app.reports.model import Feature, Report
+from app.reports.shading import shade
+from app.reports.text import visible
+
+LIMIT = 1_500_000
+"""Bytes. What does not fit is left out in this order: passages, then the cards' smaller tables."""
+CHARTED = 60
+_SHOWN = (None, 4, 2, 1, 0)
+"""Passages of a feature, tried in turn until the file is small enough."""
+
+_VERDICTS = {
+    "drifted": "▲",
+    "stable": "●",
+    "inconclusive": "◐",
+    "insufficient": "○",
+    "untrusted": "✖",
+    "invalid": "■",
+}
+_OUTCOMES = {"pass": "●", "fail": "▲", "inconclusive": "◐", "pending": "○"}
+_CONTROLS = {
+    "held": "● held",
+    "failed": "✖ failed",
+    "not_told": "○ not told",
+    "left_out": "– left out",
+}
+
+
+def render_html(report: Report) -> bytes:
+    """The file, UTF-8; the same report gives the same bytes."""
+    chart = _chart(report.features)
+    page = b""
+    for passages in _SHOWN:
+        page = _render(report, chart, passages)
+        if len(page) <= LIMIT:
+            break
+    return page
+
+
+def content_security_policy() -> str:
+    """What a browser may load for the file: its own style, by digest, and nothing else."""
+    digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
+    return (
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _render(report: Report, chart: Chart | None, passages: int | None) -> bytes:
+    text = (
+        _templates()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            features={feature.name: feature for feature in report.features},
+            chart=chart,
+            chart_svg=Markup(chart.svg) if chart is not None else "",  # noqa: S704 - drawn by ours
+            passages=passages,
+            policy=content_security_policy(),
+            style=Markup(_style()),  # noqa: S704 - our own files
+        )
+    )
+    return text.encode()
+
+
+def _chart(features: Sequence[Feature]) -> Chart | None:
+    """The leading effects of the features that people look at first."""
+    points = []
+    for feature in features:
+        line = feature.lead
+        if line is not None:
+            points.append(
+                ForestPoint(
+                    name=feature.name,
+                    effect=line.effect,
+                    lower=line.lower,
+                    upper=line.upper,
+                    margin=line.margin or None,
+                    verdict=feature.verdict,
+                    estimand=line.estimand,
+                )
+            )
+    if not points:
+        return None
+    try:
+        return forest(points[:CHARTED])
+    except ChartsNotInstalledError:
+        # The table beneath holds the same numbers.
+        return None
+
+
+@lru_cache(maxsize=1)
+def _style() -> str:
+    source, _, _ = PackageLoader("app.reports").get_source(
+        Environment(autoescape=True), "report.css"
+    )
+    return source + stylesheet()
+
+
+@lru_cache(maxsize=1)
+def _templates() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("app.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
+    environment.globals.update(
+        verdict_sign=_VERDICTS,
+        outcome_sign=_OUTCOMES,
+        control_word=_CONTROLS,
+        meanings=words.ESTIMANDS,
+    )
+    environment.filters.update(
+        number=words.number,
+        percent=words.percent,
+        plain=lambda word: str(word).replace("_", " "),
+        shade=shade,
+        tojson_plain=lambda value: json.dumps(value, sort_keys=True, ensure_ascii=False),
+    )
+    environment.tests["told"] = lambda value: value is not None
+    environment.globals["quantity"] = words.quantity
+    environment.globals["interval"] = words.interval
+    environment.globals["count"] = words.count
+    environment.globals["scale_of"] = words.scale_of
+    return environment
+
+
+def _shown(value: Any) -> Any:
+    """Every value on its way into the page: what hides or turns text is named, not obeyed."""
+    if value is None:
+        return ""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return visible(value)
+    return value

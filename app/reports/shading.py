@@ -1,0 +1,84 @@
+"""Passages as runs of text that a page shades by activation, on both sides by the same scale."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from app.reports.parts import Passage
+from app.reports.text import token
+from app.reports.words import number
+
+LEVELS = 5
+
+
+@dataclass(frozen=True)
+class Run:
+    """Tokens of one side that are shown alike.
+
+    Attributes:
+        level: 0 is unshaded; `LEVELS` is the strongest of the feature's passages.
+        sign: `p` above 0, `n` below.
+        value: the activation, of a shaded token.
+        peak: whether this is the place that the passage was chosen for.
+    """
+
+    text: str
+    level: int = 0
+    sign: str = ""
+    value: str = ""
+    peak: bool = False
+
+
+@dataclass(frozen=True)
+class Shaded:
+    """One passage, ready to be shown side by side."""
+
+    kind: str
+    document: str
+    start: int
+    end: int
+    before: tuple[Run, ...]
+    after: tuple[Run, ...]
+
+
+def shade(passages: Sequence[Passage]) -> tuple[Shaded, ...]:
+    """All passages of a feature; the strongest activation of any of them is the darkest."""
+    largest = max(
+        (abs(value) for p in passages for u in p.units for value in (u.baseline, u.candidate)),
+        default=0.0,
+    )
+    return tuple(
+        Shaded(
+            kind=passage.kind,
+            document=passage.document,
+            start=passage.start,
+            end=passage.end,
+            before=tuple(_runs(passage, "baseline", largest)),
+            after=tuple(_runs(passage, "candidate", largest)),
+        )
+        for passage in passages
+    )
+
+
+def _runs(passage: Passage, side: str, largest: float) -> Iterator[Run]:
+    plain = ""
+    for position, unit in enumerate(passage.units):
+        value = unit.baseline if side == "baseline" else unit.candidate
+        # A fifth of a fifth of the strongest is not worth a shade.
+        level = ceil(LEVELS * abs(value) / largest - 0.2) if largest else 0
+        peak = position == passage.peak
+        if level <= 0 and not peak:
+            plain += token(unit.text)
+            continue
+        if plain:
+            yield Run(plain)
+            plain = ""
+        yield Run(
+            text=token(unit.text) or "∅",
+            level=max(0, min(LEVELS, level)),
+            sign="n" if value < 0 else "p",
+            value=number(value, 2),
+            peak=peak,
+        )
+    if plain:
+        yield Run(plain)
