@@ -6,7 +6,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from app.exporter.families import gauge
-from app.exporter.refresher import Refresher
+from app.exporter.refresher import Refresher, State
 from app.exporter.values import values
 from app.exporter.work import work
 
@@ -14,8 +14,16 @@ from app.exporter.work import work
 class ReadingCollector(Collector):
     """Exports the refresher's state; without a fresh reading, only the exporter's own health."""
 
-    def __init__(self, refresher: Refresher) -> None:
-        self._refresher = refresher
+    def __init__(
+        self, refresher: Refresher, state: State | None = None, *, features: bool = True
+    ) -> None:
+        """Collect what the refresher knows at each scrape.
+
+        Args:
+            state: collect this instead.
+            features: whether the watched features' own series are among it.
+        """
+        self._refresher, self._state, self._features = refresher, state, features
 
     def describe(self) -> Iterable[Metric]:
         """Nothing is declared beforehand; what exists depends on the reading."""
@@ -23,7 +31,7 @@ class ReadingCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """All metrics of this moment."""
-        state = self._refresher.state()
+        state = self._state or self._refresher.state()
         yield gauge(
             "exporter_up",
             "Whether the last reading of Postgres succeeded, recently; without it there are no "
@@ -44,5 +52,5 @@ class ReadingCollector(Collector):
         errors.add_metric((), state.errors)
         yield errors
         if state.reading is not None:
-            yield from values(state.reading)
+            yield from values(state.reading, features=self._features)
             yield from work(state.reading, state.finished)

@@ -7,15 +7,13 @@ from types import TracebackType
 from typing import Self
 
 import uvicorn
-from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.exporter.collector import ReadingCollector
+from app.exporter.exposition import Exposition
 from app.exporter.refresher import Refresher
 from app.settings import Settings
 
@@ -25,9 +23,7 @@ class Exporter:
 
     def __init__(self, settings: Settings) -> None:
         self.refresher = Refresher(settings)
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(ReadingCollector(self.refresher))
-        ProcessCollector(registry=self._registry)
+        self._exposition = Exposition(self.refresher)
 
     def __enter__(self) -> Self:
         self.refresher.start()
@@ -43,8 +39,7 @@ class Exporter:
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """The exposition and its content type: OpenMetrics where `accept` asks for it."""
-        encoder, content_type = choose_encoder(accept)
-        return encoder(self._registry), content_type
+        return self._exposition.render(accept)
 
     async def endpoint(self, request: Request) -> Response:
         """The route's handler, for `app.add_route("/metrics", exporter.endpoint)`."""

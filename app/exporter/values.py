@@ -8,10 +8,15 @@ from app.exporter.families import MONITOR, gauge, info, labels_of
 from app.exporter.reading import Latest, Reading
 
 
-def values(reading: Reading) -> Iterator[Metric]:
-    """The newest succeeded evaluation of each monitor."""
+def values(reading: Reading, *, features: bool = True) -> Iterator[Metric]:
+    """The newest succeeded evaluation of each monitor.
+
+    Args:
+        features: whether the watched features' own series are among it.
+    """
     yield from _comparisons(reading.latest)
-    yield from _features(reading.latest)
+    if features:
+        yield from feature_values(reading.latest)
     for field, name, text in (
         ("fvu", "dictionary_fvu_ratio", "Fraction of variance that the dictionary leaves over."),
         ("l0", "dictionary_l0", "Mean number of latents that fire at a token."),
@@ -139,7 +144,8 @@ def _comparisons(latest: tuple[Latest, ...]) -> Iterator[Metric]:
     )
 
 
-def _features(latest: tuple[Latest, ...]) -> Iterator[Metric]:
+def feature_values(latest: tuple[Latest, ...]) -> Iterator[Metric]:
+    """The watched features of the newest succeeded evaluations: nearly all series there are."""
     pairs = [((*labels_of(entry), f.name), f) for entry in latest for f in entry.features]
     labels = (*MONITOR, "feature")
     for field, name, text in (
