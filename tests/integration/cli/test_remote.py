@@ -15,6 +15,7 @@ from app.core.database import Database
 from app.main import create_app
 from app.repairs.writing import replace_proposal
 from app.settings import Settings
+from tests.integration.access.conftest import PEPPER, make_key
 from tests.integration.cli.commands import Terminal
 from tests.support.api import (
     FEATURES,
@@ -24,6 +25,7 @@ from tests.support.api import (
     register_line,
     verdict,
 )
+from tests.support.serving import serving
 
 
 @pytest.fixture
@@ -257,3 +259,28 @@ def test_names_are_completed_by_what_there_is(line: Terminal) -> None:
     assert complete_monitors("") == ["watch"]
     line.monkeypatch.setenv("FEATUREDRIFT_URL", "http://127.0.0.1:1")
     assert complete_models("b") == []
+
+
+def test_keys_are_sent_and_refusals_say_what_to_do(
+    settings: Settings, database: Database, terminal: Terminal
+) -> None:
+    locked = settings.model_copy(update={"require_keys": True, "key_pepper": PEPPER})
+    reader, admin = make_key(database, "reader", "read"), make_key(database, "admin", "admin")
+    cases = [
+        (None, ("models", "list"), 4, "FEATUREDRIFT_API_KEY"),
+        ("fd_mistyped", ("models", "list"), 4, "checksum"),
+        ("two words", ("models", "list"), 1, "FEATUREDRIFT_API_KEY"),
+        (reader, ("models", "create", "bot"), 4, "write"),
+        (reader, ("models", "list"), 0, "none yet"),
+        (admin, ("models", "create", "bot"), 0, ""),
+    ]
+    with serving(locked) as url:
+        terminal.monkeypatch.setenv("FEATUREDRIFT_URL", url)
+        for key, arguments, expected, said in cases:
+            if key is None:
+                terminal.monkeypatch.delenv("FEATUREDRIFT_API_KEY", raising=False)
+            else:
+                terminal.monkeypatch.setenv("FEATUREDRIFT_API_KEY", key)
+            code, out, err = terminal.run(*arguments)
+            assert (code, said in err) == (expected, True), err
+            assert key is None or key not in out + err
