@@ -5,7 +5,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from app.charts.palette import stylesheet
+from app.charts.palette import variables
 
 Value = str | int | float | None
 """What a cell of a chart's table holds; nothing where there is no number."""
@@ -36,7 +36,7 @@ class Chart:
     def standalone(self) -> str:
         """The picture as a file of its own, or for a notebook: with the colours of both modes."""
         head, _, rest = self.svg.partition(">")
-        return f"{head}><style>{stylesheet()}</style>{rest}"
+        return f"{head}><style>{variables()}</style>{rest}"
 
     def _repr_svg_(self) -> str:
         return self.standalone()

@@ -54,19 +54,26 @@ def _declarations(mode: str) -> str:
     return "".join(f"{PREFIX}{role}:{getattr(c, mode)};" for role, c in COLOURS.items())
 
 
-def stylesheet() -> str:
-    """CSS that a page with charts takes into its own stylesheet: variables, dark mode, print.
-
-    The charts hold no `<style>` and no `style` attribute, so that a strict Content-Security-Policy
-    needs to know no more than this text. Wrap each chart in an element of the class `chart`.
-    """
+def variables() -> str:
+    """CSS that gives the colours their values: light, dark, and light again on paper."""
     light, dark = _declarations("light"), _declarations("dark")
     return (
         f":root{{{light}}}\n"
         f"@media (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
-        f"@media print{{:root{{{light}}}.chart{{break-inside:avoid}}}}\n"
+        f"@media print{{:root{{{light}}}}}\n"
+    )
+
+
+def stylesheet() -> str:
+    """CSS that a page with charts takes into its own stylesheet: colours and how charts lie in it.
+
+    The charts hold no `<style>` and no `style` attribute, so that a strict Content-Security-Policy
+    needs to know no more than this text. Wrap each chart in an element of the class `chart`; as
+    that scrolls sideways on a narrow screen, it needs `tabindex="0"` and a name for the keyboard.
+    """
+    return variables() + (
         ".chart{overflow-x:auto}\n"
         ".chart svg{display:block;max-width:100%;min-width:36rem;height:auto}\n"
-        "@media print{.chart{overflow:visible}.chart svg{min-width:0;"
+        "@media print{.chart{overflow:visible;break-inside:avoid}.chart svg{min-width:0;"
         "print-color-adjust:exact;-webkit-print-color-adjust:exact}}\n"
     )

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from app.charts.drawing import Drawing, Panel, field
 from app.charts.palette import paint
 from app.charts.words import listing
+
+Filled = Literal["whole", "half", "none"]
 
 
 @dataclass(frozen=True)
@@ -14,19 +16,20 @@ class Look:
     """The signs of one verdict."""
 
     shape: str
-    filled: bool
+    filled: Filled
     letter: str
 
 
 _CROSS = "M-.9,-.9L.9,.9M-.9,.9L.9,-.9"
+_LEFT_HALF = "M0,-1A1,1,0,0,0,0,1Z"
 
 LOOKS = {
-    "drifted": Look("diamond", True, "D"),
-    "stable": Look("circle", True, "S"),
-    "inconclusive": Look("circle", False, "I"),
-    "insufficient": Look("triangle-up", False, "N"),
-    "untrusted": Look(_CROSS, False, "U"),
-    "invalid": Look("square", True, "X"),
+    "drifted": Look("triangle-up", "whole", "D"),
+    "stable": Look("circle", "whole", "S"),
+    "inconclusive": Look("circle", "half", "I"),
+    "insufficient": Look("circle", "none", "N"),
+    "untrusted": Look(_CROSS, "none", "U"),
+    "invalid": Look("square", "whole", "X"),
 }
 """Verdict → signs, in the order of legends: what asks for attention first."""
 
@@ -72,17 +75,19 @@ def symbols(drawing: Panel, rows: Iterable[dict[str, Any]], x: Any, y: Any) -> N
     """A symbol for each row by its `verdict`, at the channels x and y."""
     rows = list(rows)
     for verdict, look in LOOKS.items():
+        found = [row for row in rows if row["verdict"] == verdict]
+        place: dict[str, Any] = {"x": x, "y": y, "size": SIZE}
         drawing.draw(
             "symbol",
-            [row for row in rows if row["verdict"] == verdict],
-            x=x,
-            y=y,
+            found,
             shape=look.shape,
-            size=SIZE,
-            fill=colour(verdict) if look.filled else paint("surface"),
+            fill=colour(verdict) if look.filled == "whole" else paint("surface"),
             stroke=colour(verdict),
             strokeWidth=1.6,
+            **place,
         )
+        if look.filled == "half":
+            drawing.draw("symbol", found, shape=_LEFT_HALF, fill=colour(verdict), **place)
     drawing.draw(
         "symbol",
         [row for row in rows if row["verdict"] is None],

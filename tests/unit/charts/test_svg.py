@@ -12,6 +12,7 @@ import pytest
 from app.charts import stylesheet
 from app.charts.chart import Chart
 from app.charts.drawing import ChartsNotInstalledError
+from app.charts.palette import variables
 from app.charts.svg import finish
 from tests.unit.charts.conftest import DRAWERS, Draw
 
@@ -157,7 +158,9 @@ def test_a_file_of_its_own_brings_its_colours_along(draw: Draw) -> None:
     chart = draw("a <b>", "", "")
     root = ElementTree.fromstring(chart.standalone())  # noqa: S314 (what is under test)
     assert root[0].tag == f"{SVG}style"
-    assert root[0].text == stylesheet()
+    assert root[0].text == variables()
+    # In a notebook it stands among other things, which it must not style.
+    assert set(re.findall(r"([^{}@]+)\{--", variables())) == {":root"}
     assert chart._repr_svg_() == chart.standalone()
 
 
