@@ -244,6 +244,17 @@ def test_folders_that_are_none(settings: Settings, tmp_path: Path) -> None:
     assert [one.status for one in found] == ["ok", "fail"]
 
 
+@pytest.mark.parametrize(("torch", "status"), [(object(), "fail"), (None, "warn")])
+def test_a_read_only_root_fails_workers_alone(
+    torch: object, status: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Root may write anywhere, and tests may run as root.
+    monkeypatch.setattr("os.access", lambda _path, _mode: False)
+    monkeypatch.setattr("app.cli.doctor.storage.find_spec", lambda _name: torch)
+    (finding,) = check_data_dir(settings)
+    assert (finding.status, "cannot be written" in finding.seen) == (status, True)
+
+
 def test_who_works_is_seen(settings: Settings, database: Database) -> None:
     Actor(database).accept()
     found = _by_name(check_processes(settings))
