@@ -28,6 +28,7 @@ from app.cli.console import complain
 from app.core.errors import FeaturedriftError
 from app.core.reachable import StartError
 from app.embedded.errors import EmbeddedError
+from app.settings import Settings
 
 app = typer.Typer(
     name="featuredrift",
@@ -57,6 +58,9 @@ def main() -> None:
     except FeaturedriftError as error:
         complain(error.detail)
     except ValidationError as error:
+        # Of anything else it is our own mistake, and its traceback must be seen.
+        if error.title != Settings.__name__:
+            raise
         for problem in error.errors(include_url=False, include_context=False):
             place = ".".join(str(part) for part in problem["loc"])
             complain(f"setting {place or '(several)'}: {problem['msg']}")

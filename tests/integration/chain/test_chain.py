@@ -60,13 +60,13 @@ def test_both_ways_tell_the_same(deployment: Chain, page: Page, feature: str) ->
 
 
 def test_features_of_one_monitor_are_one_notification(deployment: Chain, page: Page) -> None:
-    groups = [
-        body["groupLabels"]
+    about = [
+        (body["groupLabels"], {alert["labels"].get("feature") for alert in body["alerts"]})
         for body in deployment.pages.bodies["/pager"]
-        for alert in body["alerts"]
-        if alert["labels"]["alertname"] == "FeatureDrifted"
+        if body["groupLabels"].get("model") == MODEL
     ]
-    assert groups == [{"model": MODEL, "monitor": MONITOR}] * len(groups)
+    assert all(group == {"model": MODEL, "monitor": MONITOR} for group, _ in about)
+    assert any(set(WATCHED) <= features for _, features in about)
 
 
 def test_every_process_is_scraped(deployment: Chain, page: Page) -> None:
@@ -173,16 +173,18 @@ def test_from_the_page_to_the_repair_and_back_to_quiet(deployment: Chain, page: 
     assert follow(deployment, page.events[feature]["links"]["repair"]).json()["id"] == repair["id"]
 
     # Somebody has it; then the calls that the runbook names, word for word.
-    own = page.events[feature]
     variables = deployment.variables | {
         "API": str(deployment.api.base_url.join("/v1")).rstrip("/"),
         "MODEL": alert["labels"]["model"],
         "MONITOR": alert["labels"]["monitor"],
         "FEATURE": feature,
-        "ALERT": own["id"],
         "REPAIR": repair["id"],
     }
     assert any(f"API={variables['API']}" in code for code in runbook.code)
+    open_ones = json.loads(shell(runbook.command("/alerts?monitor=$MONITOR"), variables))["items"]
+    (own,) = (found for found in open_ones if found["subject"] == feature)
+    assert own["id"] == page.events[feature]["id"]
+    variables |= {"ALERT": own["id"]}
     taken = json.loads(shell(runbook.command("/alerts/${ALERT}:acknowledge"), variables))
     assert taken["state"] == "acknowledged"
     accepted = json.loads(shell(runbook.command("/repairs/${REPAIR}:accept"), variables))
