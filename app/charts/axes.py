@@ -1,7 +1,7 @@
 """What several charts' axes share: limits and ticks in margins, and names of checkpoints."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len
 
@@ -37,17 +37,29 @@ def is_far(low: float, high: float) -> bool:
 
 
 def margin_ticks(low: float, high: float, most: int) -> list[float]:
-    """Ticks within limits in margins, 0 and what lies at ±1 among them where there is room."""
-    if is_far(low, high):
-        powers = range(math.ceil(math.log10(max(-low, high))) + 1)
-        steps = [m * 10.0**p for p in powers for m in ((1, 3) if len(powers) < 4 else (1,))]
-        if len(steps) * 2 > most:
-            steps = steps[:: 2 if len(steps) <= most else 3]
-        values = [-v for v in reversed(steps)] + [0.0, *steps]
+    """Ticks within limits in margins: as many as may be, on both sides alike, 0 among them."""
+    return next(
+        ticks
+        for steps in _steps(max(-low, high))
+        if len(ticks := [v for v in _mirrored(steps) if low <= v <= high]) <= most
+    )
+
+
+def _steps(reach: float) -> Iterator[list[float]]:
+    """Ticks above 0 up to that reach, ever fewer of them."""
+    if reach <= LINEAR_LIMIT:
+        for step in (1.0, 2.0, 4.0, 6.0, 12.0):
+            yield [step * k for k in range(1, 13)]
     else:
-        step = next(s for s in (1.0, 2.0, 4.0, 6.0, 12.0) if (high - low) / s <= most)
-        values = [step * k for k in range(-12, 13)]
-    return [v for v in values if low <= v <= high]
+        powers = [10.0**p for p in range(math.floor(math.log10(reach)) + 1)]
+        yield [m * power for power in powers for m in (1.0, 3.0)]
+        for stride in range(1, len(powers) + 1):
+            yield powers[::stride]
+    yield []
+
+
+def _mirrored(steps: Sequence[float]) -> list[float]:
+    return [-v for v in reversed(steps)] + [0.0, *steps]
 
 
 def tick_rows(ticks: Sequence[float]) -> list[Row]:

@@ -112,9 +112,10 @@ def drift_over_checkpoints(
     drawing = Drawing(WIDTH, bottom + label_room(order) + 6)
     legend(drawing, verdicts, WIDTH)
     places = dict(zip(order, spread(len(order), RIGHT - LEFT), strict=True))
+    scale = " (symmetric log scale)" if is_far(*limits) else ""
     for i, one in enumerate(series):
         y = top + i * (HEAD + HEIGHT + GAP)
-        heading = f"{shorten(one.name, 60)} – effect in units of its margin"
+        heading = f"{shorten(one.name, 60)} – effect in units of its margin{scale}"
         drawing.text([{"text": heading}], x=LEFT, y=y + HEAD / 2)
         panel = drawing.panel(LEFT, y + HEAD, RIGHT - LEFT, HEIGHT)
         _frame(panel, limits, [places[c] for c in order])

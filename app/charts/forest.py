@@ -191,7 +191,7 @@ def _frame(drawing: Drawing, low: float, high: float, top: float, bottom: float)
     kind: dict[str, Any] = {"kind": "symlog", "constant": 1} if far else {}
     drawing.scale("x", (low, high), (LEFT, RIGHT), **kind)
     drawing.draw("rect", [{}], x=at("x", -1), x2=at("x", 1), y=top, y2=bottom, fill=paint("zone"))
-    ticks = margin_ticks(low, high, 12)
+    ticks = margin_ticks(low, high, 9 if far else 12)
     lines = [{"v": v} for v in ticks]
     drawing.draw("rule", lines, x=on("x", "v"), y=top, y2=bottom, stroke=paint("grid"))
     drawing.draw("rule", [{}], x=at("x", 0), y=top, y2=bottom, stroke=paint("muted"))

@@ -76,6 +76,9 @@ def number(value: float | None, digits: int = 3) -> str:
     text = f"{value:.{digits}g}"
     if "e" in text and 1e3 <= abs(value) < 1e7:
         text = f"{value:.0f}"
+    elif "e" in text:
+        mantissa, _, power = text.partition("e")
+        text = f"{mantissa}e{int(power)}"
     if text in {"inf", "-inf"}:
         text = text.replace("inf", "∞")
     return text.replace("-", "−")
