@@ -47,7 +47,7 @@ def page(deployment: Chain) -> Page:
         events = {event["data"]["subject"] for event in deployment.events("alert.opened")}
         return alerts >= set(WATCHED) <= events
 
-    wait_for(told, 60)
+    wait_for(told, 100)
     return Page(
         {
             alert["labels"]["feature"]: alert

@@ -211,7 +211,7 @@ def test_from_the_page_to_the_repair_and_back_to_quiet(deployment: Chain, page: 
         events = {found["data"]["subject"] for found in deployment.events("alert.resolved")}
         return alerts >= set(WATCHED) <= events
 
-    wait_for(over, 60)
+    wait_for(over, 100)
     resolved = follow(deployment, own["links"]["self"]).json()
     assert (resolved["state"], resolved["last_checkpoint"]) == ("resolved", "step-3000")
     (notice,) = (
