@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,6 @@ class Chain:
     variables: dict[str, str]
     """What a shell on call knows: where the servers are, and the settings of `worker`."""
     secret: str = ""
-    known: set[str] = field(default_factory=set)
 
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """POST that must succeed."""
