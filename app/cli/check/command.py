@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import httpx
 import typer
 
 from app.cli.check import junit, markdown
-from app.cli.check.client import POLL_SECONDS, Api
+from app.cli.check.client import connected
 from app.cli.check.evidence import Outcome, gather
 from app.cli.check.exits import CheckCommand, CheckError, Exit
 from app.cli.check.files import prepare, write
@@ -69,15 +68,11 @@ def check(
         settings = get_settings()
         base = url or f"http://{settings.host}:{settings.port}"
         deadline = time.monotonic() + parse_duration(wait)
-        extra = {"revision": revision, "parent": parent}
-        if source is None and any(value is not None for value in extra.values()):
+        if source is None and (revision is not None or parent is not None):
             raise CheckError("--revision and --parent belong to --source; give it, or leave them")
-        with httpx.Client(base_url=base, timeout=POLL_SECONDS + 30) as client:
-            api = Api(client)
+        with connected(base) as api:
             if source is not None:
-                body = {"name": checkpoint, "source": source}
-                known = {name: value for name, value in extra.items() if value is not None}
-                new = api.register(model, body | known)
+                new = api.register(model, checkpoint, source, revision=revision, parent=parent)
                 say(f"{'registered' if new else 'was registered already:'} {model} {checkpoint}")
             gate = api.wait_for_gate(model, checkpoint, deadline)
             told = "public_url" in settings.model_fields_set
