@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -17,10 +18,26 @@ from app.reports.shading import shade
 from app.reports.text import visible
 
 LIMIT = 1_500_000
-"""Bytes. What does not fit is left out in this order: passages, then the cards' smaller tables."""
+"""Bytes. What does not fit is left out: passages and older history, of all features alike."""
 CHARTED = 60
-_SHOWN = (None, 4, 2, 1, 0)
-"""Passages of a feature, tried in turn until the file is small enough."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much of each feature is shown; the JSON form always has everything."""
+
+    passages: int
+    history: int
+    compact: bool = True
+    """Narrow windows, without the single tokens' numbers."""
+
+
+_ROOMS = (
+    Room(100, 100, compact=False),
+    Room(4, 12, compact=False),
+    *(Room(4, 12), Room(3, 6), Room(2, 3), Room(1, 2), Room(0, 1)),
+)
+"""Tried in turn until the file is small enough."""
 
 _VERDICTS = {
     "drifted": "▲",
@@ -43,8 +60,8 @@ def render_html(report: Report) -> bytes:
     """The file, UTF-8; the same report gives the same bytes."""
     chart = _chart(report.features)
     page = b""
-    for passages in _SHOWN:
-        page = _render(report, chart, passages)
+    for room in _ROOMS:
+        page = _render(report, chart, room)
         if len(page) <= LIMIT:
             break
     return page
@@ -59,7 +76,7 @@ def content_security_policy() -> str:
     )
 
 
-def _render(report: Report, chart: Chart | None, passages: int | None) -> bytes:
+def _render(report: Report, chart: Chart | None, room: Room) -> bytes:
     text = (
         _templates()
         .get_template("report.html.j2")
@@ -68,7 +85,7 @@ def _render(report: Report, chart: Chart | None, passages: int | None) -> bytes:
             features={feature.name: feature for feature in report.features},
             chart=chart,
             chart_svg=Markup(chart.svg) if chart is not None else "",  # noqa: S704 - drawn by ours
-            passages=passages,
+            room=room,
             policy=content_security_policy(),
             style=Markup(_style()),  # noqa: S704 - our own files
         )
@@ -130,12 +147,12 @@ def _templates() -> Environment:
         number=words.number,
         percent=words.percent,
         plain=lambda word: str(word).replace("_", " "),
-        shade=shade,
         tojson_plain=lambda value: json.dumps(value, sort_keys=True, ensure_ascii=False),
     )
     environment.tests["told"] = lambda value: value is not None
     environment.globals["quantity"] = words.quantity
     environment.globals["interval"] = words.interval
+    environment.globals["shade"] = shade
     environment.globals["count"] = words.count
     environment.globals["scale_of"] = words.scale_of
     return environment

@@ -1,7 +1,7 @@
 """Passages as runs of text that a page shades by activation, on both sides by the same scale."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from app.reports.parts import Passage
@@ -9,6 +9,8 @@ from app.reports.text import token
 from app.reports.words import number
 
 LEVELS = 5
+COMPACT = 7
+"""Tokens on either side of the place, where room is short."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,12 @@ class Shaded:
     after: tuple[Run, ...]
 
 
-def shade(passages: Sequence[Passage]) -> tuple[Shaded, ...]:
-    """All passages of a feature; the strongest activation of any of them is the darkest."""
+def shade(passages: Sequence[Passage], compact: bool = False) -> tuple[Shaded, ...]:
+    """All passages of a feature; the strongest activation of any of them is the darkest.
+
+    Args:
+        compact: few tokens around the place that was chosen, those of one shade together.
+    """
     largest = max(
         (abs(value) for p in passages for u in p.units for value in (u.baseline, u.candidate)),
         default=0.0,
@@ -53,11 +59,31 @@ def shade(passages: Sequence[Passage]) -> tuple[Shaded, ...]:
             document=passage.document,
             start=passage.start,
             end=passage.end,
-            before=tuple(_runs(passage, "baseline", largest)),
-            after=tuple(_runs(passage, "candidate", largest)),
+            before=_side(passage, "baseline", largest, compact),
+            after=_side(passage, "candidate", largest, compact),
         )
         for passage in passages
     )
+
+
+def _side(passage: Passage, side: str, largest: float, compact: bool) -> tuple[Run, ...]:
+    if not compact:
+        return tuple(_runs(passage, side, largest))
+    start = max(0, passage.peak - COMPACT)
+    units = passage.units[start : passage.peak + COMPACT + 1]
+    window = passage.model_copy(update={"units": units, "peak": passage.peak - start})
+    joined: list[Run] = []
+    for run in _runs(window, side, largest):
+        run = run if run.peak else replace(run, value="")
+        if joined and not run.peak and _shade(joined[-1]) == _shade(run):
+            joined[-1] = replace(run, text=joined[-1].text + run.text)
+        else:
+            joined.append(run)
+    return tuple(joined)
+
+
+def _shade(run: Run) -> tuple[int, str, bool]:
+    return run.level, run.sign, run.peak
 
 
 def _runs(passage: Passage, side: str, largest: float) -> Iterator[Run]:
