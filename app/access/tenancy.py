@@ -12,8 +12,9 @@ forbids them).
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
-from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, union
+from sqlalchemy.orm import LoaderCriteriaOption, ORMExecuteState
+from sqlalchemy.sql.util import _deep_annotate
 
 from app.access.audit_tables import AuditEvent
 from app.access.keys_tables import ApiKey, ModelAccess
@@ -57,17 +58,41 @@ def restrict(state: ORMExecuteState) -> None:
     state.statement = state.statement.options(*_criteria(tuple(sorted(bound))))
 
 
+class _OwnRows(LoaderCriteriaOption):
+    """`column IN (ids)` for a table, and for each of its aliases by the alias' own column.
+
+    What `with_loader_criteria` makes of an expression names the table itself where a query joins an
+    alias of it; what it makes of a function is cached by the function's code, whichever models the
+    function closes over.
+    """
+
+    __slots__ = ("_column", "_ids")
+    # In the cache's key as the base's condition: the same column, the same query for its values.
+    _traverse_internals = LoaderCriteriaOption._traverse_internals
+
+    def __init__(self, table: type[Base], column: str, ids: Select[Any]) -> None:
+        super().__init__(table, getattr(table, column).in_(ids), include_aliases=True)
+        self._column, self._ids = column, ids
+
+    def _resolve_where_criteria(self, ext_info: Any) -> ColumnElement[bool]:
+        condition = getattr(ext_info.entity, self._column).in_(self._ids)
+        return _deep_annotate(
+            condition,
+            {"for_loader_criteria": self},
+            detect_subquery_cols=True,
+            ind_cols_on_fromclause=True,
+        )
+
+
 @lru_cache(maxsize=1000)
-def _criteria(names: tuple[str, ...]) -> tuple[Any, ...]:
-    return tuple(
-        with_loader_criteria(table, condition, include_aliases=True)
-        for table, condition in conditions(names).items()
-    )
+def _criteria(names: tuple[str, ...]) -> tuple[_OwnRows, ...]:
+    return tuple(_OwnRows(table, *which) for table, which in conditions(names).items())
 
 
-def conditions(names: tuple[str, ...]) -> dict[type[Base], ColumnElement[bool]]:
-    """Table → which of its rows are of these models. Conditions name Core tables: no condition is
-    conditioned again.
+def conditions(names: tuple[str, ...]) -> dict[type[Base], tuple[str, Select[Any]]]:
+    """Table → a column of its, and the values that it has in rows of these models.
+
+    The values are selected from Core tables: no condition is conditioned again.
     """
     models = Model.__table__.c
     own = select(models.id).where(models.name.in_(names))
@@ -78,32 +103,30 @@ def conditions(names: tuple[str, ...]) -> dict[type[Base], ColumnElement[bool]]:
     sets = _own_sets(names, own_monitors)
     versions = FeatureSetVersion.__table__.c
     own_versions = select(versions.id).where(versions.feature_set_id.in_(sets))
-    webhooks = Webhook.__table__.c
-    webhook_is_own = _within(webhooks.models, names)
+    webhooks, keys, events = Webhook.__table__.c, ApiKey.__table__.c, AuditEvent.__table__.c
+    own_webhooks = select(webhooks.id).where(_within(webhooks.models, names))
+    own_keys = select(keys.id).where(keys.models.is_not(None), _within(keys.models, names))
     return {
-        Model: Model.name.in_(names),
-        Checkpoint: Checkpoint.model_id.in_(own),
-        Alias: Alias.model_id.in_(own),
-        Monitor: Monitor.model_id.in_(own),
-        Evaluation: Evaluation.monitor_id.in_(own_monitors),
-        Verdict: Verdict.evaluation_id.in_(own_evaluations),
-        Control: Control.evaluation_id.in_(own_evaluations),
-        DictionaryHealth: DictionaryHealth.evaluation_id.in_(own_evaluations),
-        PageBudgetEntry: PageBudgetEntry.monitor_id.in_(own_monitors),
-        Alert: Alert.monitor_id.in_(own_monitors),
-        Repair: Repair.monitor_id.in_(own_monitors),
-        Corpus: _shared(Corpus.id, "corpus_id", names, own_monitors),
-        Dictionary: or_(
-            _shared(Dictionary.id, "dictionary_id", names, own_monitors),
-            Dictionary.id.in_(_read_by(own_versions)),
-        ),
-        FeatureSet: FeatureSet.id.in_(sets),
-        FeatureSetVersion: FeatureSetVersion.feature_set_id.in_(sets),
-        Feature: Feature.feature_set_version_id.in_(own_versions),
-        Webhook: _within(Webhook.models, names),
-        Delivery: Delivery.webhook_id.in_(select(webhooks.id).where(webhook_is_own)),
-        ApiKey: and_(ApiKey.models.is_not(None), _within(ApiKey.models, names)),
-        AuditEvent: AuditEvent.model.in_(names),
+        Model: ("id", own),
+        Checkpoint: ("model_id", own),
+        Alias: ("model_id", own),
+        Monitor: ("model_id", own),
+        PageBudgetEntry: ("monitor_id", own_monitors),
+        Alert: ("monitor_id", own_monitors),
+        Repair: ("monitor_id", own_monitors),
+        Evaluation: ("monitor_id", own_monitors),
+        Verdict: ("evaluation_id", own_evaluations),
+        Control: ("evaluation_id", own_evaluations),
+        DictionaryHealth: ("evaluation_id", own_evaluations),
+        Corpus: ("id", _shared("corpus_id", names, own_monitors)),
+        Dictionary: ("id", _own_dictionaries(names, own_monitors, own_versions)),
+        FeatureSet: ("id", sets),
+        FeatureSetVersion: ("feature_set_id", sets),
+        Feature: ("feature_set_version_id", own_versions),
+        Webhook: ("id", own_webhooks),
+        Delivery: ("webhook_id", own_webhooks),
+        ApiKey: ("id", own_keys),
+        AuditEvent: ("id", select(events.id).where(events.model.in_(names))),
     }
 
 
@@ -130,22 +153,27 @@ def _used(column: str, own_monitors: Select[Any]) -> tuple[Select[Any], Select[A
     )
 
 
-def _shared(
-    key: Any, column: str, names: tuple[str, ...], own_monitors: Select[Any]
-) -> ColumnElement[bool]:
-    now, then = _used(column, own_monitors)
-    return or_(key.in_(_registered_for(names)), key.in_(now), key.in_(then))
+def _any_of(*queries: Select[Any]) -> Select[Any]:
+    found = union(*queries).subquery()
+    return select(next(iter(found.c)))
+
+
+def _shared(column: str, names: tuple[str, ...], own_monitors: Select[Any]) -> Select[Any]:
+    return _any_of(_registered_for(names), *_used(column, own_monitors))
 
 
 def _own_sets(names: tuple[str, ...], own_monitors: Select[Any]) -> Select[Any]:
-    sets, versions = FeatureSet.__table__.c, FeatureSetVersion.__table__.c
+    versions = FeatureSetVersion.__table__.c
     now, then = _used("feature_set_version_id", own_monitors)
     used = select(versions.feature_set_id).where(or_(versions.id.in_(now), versions.id.in_(then)))
-    return select(sets.id).where(or_(sets.id.in_(_registered_for(names)), sets.id.in_(used)))
+    return _any_of(_registered_for(names), used)
 
 
-def _read_by(own_versions: Select[Any]) -> Select[Any]:
+def _own_dictionaries(
+    names: tuple[str, ...], own_monitors: Select[Any], own_versions: Select[Any]
+) -> Select[Any]:
     features = Feature.__table__.c
-    return select(features.dictionary_id).where(
+    read = select(features.dictionary_id).where(
         features.feature_set_version_id.in_(own_versions), features.dictionary_id.is_not(None)
     )
+    return _any_of(_registered_for(names), *_used("dictionary_id", own_monitors), read)

@@ -9,6 +9,8 @@ from app.settings import Settings
 
 _WITHOUT_PREFIX = {"database_url": "DATABASE_URL", "redis_url": "REDIS_URL"}
 _PREFIX = "FEATUREDRIFT_"
+# No setting: what the demo sends, where the API needs keys.
+_CLIENT_KEY = "FEATUREDRIFT_API_KEY"
 
 
 def settings_from(overrides: Mapping[str, Any]) -> Settings:
@@ -25,7 +27,8 @@ def child_environment(settings: Settings) -> dict[str, str]:
     environment = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(_PREFIX) and name not in _WITHOUT_PREFIX.values()
+        if name == _CLIENT_KEY
+        or (not name.startswith(_PREFIX) and name not in _WITHOUT_PREFIX.values())
     }
     for name, value in settings.model_dump(mode="json").items():
         if value is None or value == []:

@@ -19,6 +19,7 @@ only a decided `fail` does, and only with `stop_on="fail"`.
 """
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -66,7 +67,9 @@ class FeaturedriftCallback(TrainerCallback):
         self.gates: dict[str, dict[str, Any]] = {}
         """Checkpoint → the gate's answer, of those that were waited for."""
         self._previous: str | None = None
-        self._client = httpx.Client(base_url=url, timeout=90)
+        key = os.environ.get("FEATUREDRIFT_API_KEY")
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._client = httpx.Client(base_url=url, timeout=90, headers=headers)
 
     def on_save(
         self,

@@ -1,6 +1,7 @@
 """The REST calls of the demo: what a training or release pipeline would send."""
 
 import json
+import os
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,7 +19,12 @@ class Client:
     """A thin client: JSON in, JSON out, refusals as `RefusedError`."""
 
     def __init__(self, base_url: str) -> None:
-        self._http = httpx.Client(base_url=f"{base_url}/v1", timeout=_WAIT_SECONDS + 30)
+        key = os.environ.get("FEATUREDRIFT_API_KEY")
+        self._http = httpx.Client(
+            base_url=f"{base_url}/v1",
+            timeout=_WAIT_SECONDS + 30,
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+        )
 
     def __enter__(self) -> Self:
         return self
