@@ -171,4 +171,4 @@ def _cells(row: VerdictOut) -> dict[str, str]:
 def _cell(name: str, text: str) -> str:
     align = "right" if name in _NUMERIC else "left"
     tag, scope = ("th", ' scope="row"') if name == "feature" else ("td", "")
-    return f'<{tag}{scope} style="text-align:{align}">{escape(text)}</{tag}>'
+    return f'<{tag}{scope} style="text-align:{align};padding:0 .6em">{escape(text)}</{tag}>'

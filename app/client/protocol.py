@@ -256,6 +256,8 @@ def _strange(target: Target, response: httpx.Response) -> ClientError:
 
 
 def _said(response: httpx.Response) -> str:
+    if response.has_redirect_location:
+        return f"it points to {response.headers['location'][:200]!r}"
     text = " ".join(response.text[:200].split())
     return f"it answered {response.status_code} {text!r}"
 

@@ -23,6 +23,7 @@ from app.verdicts.schemas import (
 )
 
 _NAMES_AT_ONCE = 100
+_PAUSE = 1.0
 _OPEN = frozenset({"queued", "running"})
 
 Side = Literal["baseline", "previous"]
@@ -90,7 +91,7 @@ class AsyncEvaluations:
             except UnreachableError:
                 if last is None or deadline.left <= 0:
                     raise
-                await async_pause(min(interval, deadline.left))
+                await async_pause(min(interval, deadline.left, _PAUSE))
                 continue
             if found != last:
                 yield found
@@ -103,8 +104,8 @@ class AsyncEvaluations:
                     found,
                 )
             if waited:
-                # A busy server answers at once instead of waiting.
-                await async_pause(min(look.left, deadline.left))
+                # A server that is busy, or waits for less long, answers before the time is up.
+                await async_pause(min(look.left, deadline.left, _PAUSE))
 
     async def wait(self, evaluation: UUID | str, *, timeout: float | None = None) -> EvaluationOut:
         """It, when it has ended: succeeded, failed or cancelled.

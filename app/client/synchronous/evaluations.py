@@ -24,6 +24,7 @@ from app.verdicts.schemas import (
 )
 
 _NAMES_AT_ONCE = 100
+_PAUSE = 1.0
 _OPEN = frozenset({"queued", "running"})
 
 Side = Literal["baseline", "previous"]
@@ -91,7 +92,7 @@ class Evaluations:
             except UnreachableError:
                 if last is None or deadline.left <= 0:
                     raise
-                pause(min(interval, deadline.left))
+                pause(min(interval, deadline.left, _PAUSE))
                 continue
             if found != last:
                 yield found
@@ -104,8 +105,8 @@ class Evaluations:
                     found,
                 )
             if waited:
-                # A busy server answers at once instead of waiting.
-                pause(min(look.left, deadline.left))
+                # A server that is busy, or waits for less long, answers before the time is up.
+                pause(min(look.left, deadline.left, _PAUSE))
 
     def wait(self, evaluation: UUID | str, *, timeout: float | None = None) -> EvaluationOut:
         """It, when it has ended: succeeded, failed or cancelled.

@@ -1,6 +1,9 @@
 """The commands that ask the API: what they print, what they change, how they end."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -257,6 +260,16 @@ def test_names_are_completed_by_what_there_is(line: Terminal) -> None:
     assert complete_models("b") == ["bot"]
     assert complete_models("x") == []
     assert complete_monitors("") == ["watch"]
+    shell = {"_FEATUREDRIFT_COMPLETE": "complete_zsh"}
+    shell["_TYPER_COMPLETE_ARGS"] = "featuredrift checkpoints show bot b"
+    done = subprocess.run(
+        [Path(sys.executable).with_name("featuredrift")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **shell},
+        timeout=60,
+    )
+    assert '"base"' in done.stdout, done.stderr
     line.monkeypatch.setenv("FEATUREDRIFT_URL", "http://127.0.0.1:1")
     assert complete_models("b") == []
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -22,6 +22,7 @@ from app.client import (
     UnreachableError,
 )
 from app.client.protocol import Retries
+from app.evaluations.schemas import EvaluationOut
 
 MODEL = {
     "id": "019ab7d2-5c00-7000-8000-000000000001",
@@ -29,7 +30,7 @@ MODEL = {
     "description": None,
     "created_at": "2026-11-22T09:31:00Z",
 }
-Handler = Callable[[httpx.Request], httpx.Response]
+EVALUATION: Any = EvaluationOut.model_config["json_schema_extra"]["examples"][0]  # type: ignore[index,call-overload]
 
 
 class Wire:
@@ -227,6 +228,13 @@ def test_another_web_page_is_told_from_the_api() -> None:
             client(Wire(answer)).models.get("bot")
 
 
+def test_a_key_does_not_follow_to_another_address() -> None:
+    wire = Wire(httpx.Response(308, headers={"Location": "https://elsewhere/v1/models/bot"}))
+    with pytest.raises(NotTheApiError, match="it points to 'https://elsewhere/"):
+        client(wire, api_key="fd_secret").models.get("bot")
+    assert len(wire.requests) == 1
+
+
 def test_an_answer_of_another_version_names_the_field() -> None:
     with pytest.raises(NotTheApiError, match="created_at"):
         client(Wire(ok({**MODEL, "created_at": "never"}))).models.get("bot")
@@ -275,6 +283,34 @@ def test_a_long_poll_may_take_as_long_as_it_asks_for() -> None:
     assert wire.requests[0].url.params["wait"] == "30.000s"
     assert wire.requests[0].extensions["timeout"]["read"] == 35
     assert wire.requests[0].extensions["timeout"]["connect"] == 5
+
+
+def test_a_server_that_does_not_wait_is_asked_again_soon(
+    pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.client.synchronous.evaluations.pause", pauses.append)
+    states = ("queued", "queued", "running", "succeeded")
+    wire = Wire(*(ok({**EVALUATION, "state": state}) for state in states))
+
+    assert client(wire).evaluations.wait(EVALUATION["id"]).state == "succeeded"
+
+    assert [request.url.params.get("wait") for request in wire.requests] == [None, *["30.000s"] * 3]
+    assert pauses == [1.0, 1.0]
+
+
+def test_an_api_that_restarts_is_waited_for_once_it_has_answered(
+    pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.client.synchronous.evaluations.pause", pauses.append)
+    gone = httpx.ConnectError("refused")
+    ended = ok({**EVALUATION, "state": "succeeded"})
+
+    with pytest.raises(UnreachableError):
+        client(Wire(gone), retries=0).evaluations.wait(EVALUATION["id"])
+    running = ok({**EVALUATION, "state": "running"})
+    found = client(Wire(running, gone, gone, ended), retries=0).evaluations.wait(EVALUATION["id"])
+
+    assert found.state == "succeeded"
 
 
 def test_a_closed_client_says_so() -> None:
