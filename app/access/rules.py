@@ -48,7 +48,6 @@ _READ = (
     "/v1/evaluations/{evaluation}/report.json",
     "/v1/evaluations/{evaluation}/report.md",
     "/v1/evaluations/{evaluation}/report.html",
-    "/v1/schemas/report-1.json",
     "/v1/repairs",
     "/v1/repairs/{repair}",
     "/v1/alerts",
@@ -103,6 +102,7 @@ RULES: Mapping[str, str] = MappingProxyType(
         # Documentation, with nothing of a deployment in it: whoever is paged reads it at once.
         "GET /runbooks/": OPEN,
         "GET /runbooks/{alert}": OPEN,
+        "GET /v1/schemas/report-1.json": OPEN,
     }
 )
 """Method and template of a route → a scope, `open`, or `signed`."""

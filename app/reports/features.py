@@ -210,6 +210,7 @@ def _history(now: Verdict, past: Past) -> HistoryLine:
         lower=row.lower,
         upper=row.upper,
         margin=row.margin,
+        drift_score=row.drift_score,
         paged=row.paged,
         slow_drift=row.slow_drift,
         same_definition=row.definition_digest == now.definition_digest,

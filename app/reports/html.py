@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -11,15 +11,14 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from app.charts import Chart, ChartsNotInstalledError, ForestPoint, forest, stylesheet
-from app.reports import words
-from app.reports.model import Feature, Report
+from app.charts import Chart, stylesheet
+from app.reports import pictures, words
+from app.reports.model import Report
 from app.reports.shading import shade
 from app.reports.text import visible
 
 LIMIT = 1_500_000
 """Bytes. What does not fit is left out: passages and older history, of all features alike."""
-CHARTED = 60
 
 
 @dataclass(frozen=True)
@@ -58,10 +57,13 @@ _CONTROLS = {
 
 def render_html(report: Report) -> bytes:
     """The file, UTF-8; the same report gives the same bytes."""
-    chart = _chart(report.features)
+    charts = {
+        "effects": pictures.effects(report.features),
+        "checkpoints": pictures.checkpoints(report),
+    }
     page = b""
     for room in _ROOMS:
-        page = _render(report, chart, room)
+        page = _render(report, charts, room)
         if len(page) <= LIMIT:
             break
     return page
@@ -76,47 +78,20 @@ def content_security_policy() -> str:
     )
 
 
-def _render(report: Report, chart: Chart | None, room: Room) -> bytes:
+def _render(report: Report, charts: Mapping[str, Chart | None], room: Room) -> bytes:
     text = (
         _templates()
         .get_template("report.html.j2")
         .render(
             report=report,
             features={feature.name: feature for feature in report.features},
-            chart=chart,
-            chart_svg=Markup(chart.svg) if chart is not None else "",  # noqa: S704 - drawn by ours
+            charts=charts,
             room=room,
             policy=content_security_policy(),
             style=Markup(_style()),  # noqa: S704 - our own files
         )
     )
     return text.encode()
-
-
-def _chart(features: Sequence[Feature]) -> Chart | None:
-    """The leading effects of the features that people look at first."""
-    points = []
-    for feature in features:
-        line = feature.lead
-        if line is not None:
-            points.append(
-                ForestPoint(
-                    name=feature.name,
-                    effect=line.effect,
-                    lower=line.lower,
-                    upper=line.upper,
-                    margin=line.margin or None,
-                    verdict=feature.verdict,
-                    estimand=line.estimand,
-                )
-            )
-    if not points:
-        return None
-    try:
-        return forest(points[:CHARTED])
-    except ChartsNotInstalledError:
-        # The table beneath holds the same numbers.
-        return None
 
 
 @lru_cache(maxsize=1)
@@ -152,6 +127,7 @@ def _templates() -> Environment:
     environment.tests["told"] = lambda value: value is not None
     environment.globals["quantity"] = words.quantity
     environment.globals["interval"] = words.interval
+    environment.filters["drawing"] = lambda chart: Markup(chart.svg)  # noqa: S704 - drawn by ours
     environment.globals["shade"] = shade
     environment.globals["count"] = words.count
     environment.globals["scale_of"] = words.scale_of

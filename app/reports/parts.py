@@ -195,6 +195,7 @@ class HistoryLine(Part):
     lower: float | None
     upper: float | None
     margin: float | None
+    drift_score: float | None
     paged: bool
     slow_drift: bool
     same_definition: bool

@@ -15,7 +15,8 @@ from app.verdicts.tables import Verdict
 
 _OF_HISTORY = (
     *(Verdict.verdict, Verdict.change, Verdict.estimand, Verdict.effect, Verdict.lower),
-    *(Verdict.upper, Verdict.margin, Verdict.paged, Verdict.slow_drift, Verdict.definition_digest),
+    *(Verdict.upper, Verdict.margin, Verdict.paged, Verdict.slow_drift, Verdict.drift_score),
+    Verdict.definition_digest,
 )
 """A verdict's evidence may be kilobytes; a history needs none of it."""
 

@@ -33,6 +33,7 @@ def test_what_is_open_is_named_here() -> None:
         "GET /readyz",
         "GET /runbooks/",
         "GET /runbooks/{alert}",
+        "GET /v1/schemas/report-1.json",
         "POST /v1/integrations/mlflow",
     }
     assert set(plain_routes_of(APPLICATION)) == {*OWN_DOORS, METRICS}

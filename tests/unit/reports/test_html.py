@@ -3,12 +3,15 @@
 import base64
 import hashlib
 import re
+import subprocess
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from app.reports.html import LIMIT, content_security_policy, render_html
+from tests.support.tools import tool
 from tests.unit.reports.worlds import (
     HOSTILE,
     drifted,
@@ -194,3 +197,32 @@ def test_without_an_interval_it_says_why() -> None:
     )
     text = render_html(with_features([drifted("a", estimates=[line.model_dump()])])).decode()
     assert "none: only 3 documents" in text
+
+
+def test_verdicts_over_checkpoints_are_drawn_with_this_one_last() -> None:
+    text = render_html(with_features([drifted("a")])).decode()
+    assert text.count('<figure class="chart">') == 2
+    assert text.index("2026-11-13", text.rindex('<figure class="chart">')) > 0
+    first = render_html(with_features([drifted("a", history=[])])).decode()
+    assert first.count('<figure class="chart">') == 1
+
+
+def test_a_browser_shows_it_as_it_is(tmp_path: Path) -> None:
+    """Chromium says on its error stream what a policy keeps from a page."""
+    chromium = tool("chromium")
+    file = tmp_path / "report.html"
+    file.write_bytes(render_html(with_features([drifted("a"), feature(name="b")])))
+    options = ("--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr")
+    done = subprocess.run(
+        [
+            *(chromium, *options, f"--user-data-dir={tmp_path / 'profile'}"),
+            *("--virtual-time-budget=2000", "--dump-dom", file.as_uri()),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "CONSOLE" not in done.stderr
+    # Omitted end tags are closed as they were meant to be.
+    assert done.stdout.count("<table>") == done.stdout.count("</table>") > 5
+    assert done.stdout.count("<article") == done.stdout.count("</article>") == 3

@@ -92,6 +92,7 @@ def drifted(name: str, **changes: Any) -> Feature:
         "lower": 0.02,
         "upper": 0.08,
         "margin": 0.2,
+        "drift_score": 0.1,
         "paged": False,
         "slow_drift": False,
         "same_definition": True,
@@ -168,7 +169,15 @@ def drifted(name: str, **changes: Any) -> Feature:
         },
         "passages": [passage().model_dump() for _ in range(4)]
         + [passage(kind="strongest").model_dump() for _ in range(2)],
-        "history": [line] * 12,
+        "history": [
+            {
+                **line,
+                "evaluation": f"019ab7d2-5c00-7000-8000-0000000001{i:02}",
+                "checkpoint": f"2026-11-{i + 2:02}",
+                "finished_at": f"2026-11-{i + 2:02}T09:31:40Z",
+            }
+            for i in reversed(range(12))
+        ],
         "what_breaks_it": ["This update: identity, rate.", f"Diagnosed as rotated: {sentence}"],
         "monitoring": [
             {"about": "watch", "what": "Accept the repair, then watch it.", "why": sentence}
