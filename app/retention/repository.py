@@ -59,6 +59,7 @@ _KEPT = """
         )
         UNION SELECT first_evaluation_id FROM alerts WHERE state <> 'resolved'
         UNION SELECT last_evaluation_id FROM alerts WHERE state <> 'resolved'
+        UNION SELECT CAST(evidence->>'evaluation' AS uuid) FROM alerts WHERE state <> 'resolved'
         UNION SELECT evaluation_id FROM repairs WHERE state IN ('proposed', 'accepted')
         UNION SELECT id FROM evaluations WHERE state IN ('queued', 'running')
     )

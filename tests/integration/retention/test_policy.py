@@ -99,13 +99,15 @@ def test_what_an_unresolved_alert_refers_to_stays(
                 first_evaluation_id=ids[0],
                 last_evaluation_id=ids[1],
                 detail="it drifted",
-                evidence={},
+                # The evaluation that its links lead to.
+                evidence={"evaluation": str(ids[2])},
                 **(acknowledged if state == "acknowledged" else {}),
             )
         )
-    kept = folders("c0", "c1", "no_op c0", "no_op c1")
-    assert (kept & line.doomed() == set()) is stays
-    assert folders("c2", "c3") <= line.doomed()
+    for each in ("c0", "c1", "c2"):
+        kept = folders(each, f"no_op {each}")
+        assert (kept & line.doomed() == set()) is stays
+    assert folders("c3") <= line.doomed()
 
 
 @pytest.mark.parametrize(("state", "stays"), [("proposed", True), ("rejected", False)])
