@@ -1,12 +1,16 @@
 """Putting the question to the API, and fetching what its answer rests on."""
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
+
 from app.cli.check.exits import CheckError
 from app.client import ApiError, Client, ClientError
+from app.client.protocol import given, path_of
 
 
 @contextmanager
@@ -34,11 +38,13 @@ class Api:
         self, model: str, name: str, source: str, *, revision: str | None, parent: str | None
     ) -> bool:
         """Register a checkpoint; whether it is new."""
+        # Names are judged by the service: a pipeline may be older than it.
+        asked = given(name=name, source=source, revision=revision, parent=parent)
         with _told():
-            done = self._client.checkpoints.register(
-                model, name, source, revision=revision, parent=parent
+            response = self._client.transport.send(
+                "POST", path_of("models", model, "checkpoints"), content=json.dumps(asked).encode()
             )
-        return done.new
+        return response.status_code != httpx.codes.OK
 
     def wait_for_gate(self, model: str, checkpoint: str, deadline: float) -> dict[str, Any]:
         """Long-poll until it has decided, or time is up; an API that restarts is waited for.
