@@ -76,6 +76,11 @@ class Latest:
     dictionaries: tuple[Health, ...]
     controls: Mapping[str, bool | None]
     """control → whether it passed; none: not applicable, or it cannot be told."""
+    monitor_version: int = 0
+    """The monitor's version when it was read: another one may watch other features."""
+    only_slow: int = 0
+    """Features that drift slowly and have not drifted at one blow."""
+    dictionaries_left_out: int = 0
 
     @property
     def invalid(self) -> bool:

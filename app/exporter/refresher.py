@@ -54,6 +54,8 @@ class Refresher:
         self._database = Database(make_engine(settings, pool_size=1, application="exporter"))
         self._guard = threading.Lock()
         self._reading: Reading | None = None
+        # Kept through failures, as what is not to be read again; never exported.
+        self._before: Reading | None = None
         self._succeeded = False
         self._taken_at: float | None = None
         self._errors = 0
@@ -84,7 +86,7 @@ class Refresher:
         began = time.monotonic()
         try:
             with self._database.unit_of_work() as session:
-                reading = take_reading(session, self._timeout)
+                reading = take_reading(session, self._timeout, self._before)
         except (SQLAlchemyError, DriverError) as error:
             self._fail()
             log.warning("no reading", error=str(error).strip().split("\n", 1)[0][:300])
@@ -95,6 +97,7 @@ class Refresher:
             self._fail()
             log.exception("no reading")
             return
+        self._before = reading
         with self._guard:
             self._reading, self._taken_at, self._succeeded = reading, began, True
             self._finished = _risen(self._finished, reading)

@@ -55,7 +55,7 @@ def begin(session: Session, statement_timeout: float) -> None:
 
 
 def monitors(session: Session) -> tuple[Rows, int]:
-    """(id, monitor, model, enabled, policy) of the first by name, and how many there are in all."""
+    """(id, monitor, model, enabled, policy, version) of the first by name, and how many in all."""
     rows = session.execute(
         select(
             Monitor.id,
@@ -63,6 +63,7 @@ def monitors(session: Session) -> tuple[Rows, int]:
             Model.name.label("model"),
             Monitor.enabled,
             Monitor.policy,
+            Monitor.version,
         )
         .join(Model, Model.id == Monitor.model_id)
         .order_by(Monitor.name)

@@ -42,11 +42,15 @@ UNRESOLVED = tuple(state for state in ALERT_STATES if state != "resolved")
 Keys = Mapping[UUID, MonitorKey]
 
 
-def take_reading(session: Session, statement_timeout: float) -> Reading:
+def take_reading(
+    session: Session, statement_timeout: float, before: Reading | None = None
+) -> Reading:
     """Look at Postgres once, in one consistent, read-only transaction.
 
     Args:
         statement_timeout: seconds that each statement may take.
+        before: an earlier reading. What an evaluation found never changes once it has succeeded:
+            those that were read then, for a monitor that has not changed, are not read again.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError: Postgres does not answer, or not in time.
@@ -55,7 +59,9 @@ def take_reading(session: Session, statement_timeout: float) -> Reading:
     rows, total = repository.monitors(session)
     keys = {row.id: MonitorKey(row.model, row.monitor) for row in rows}
     evaluations = repository.latest_evaluations(session, list(keys))
-    latest, dictionaries_left_out, only_slow = _latest(session, evaluations, keys)
+    versions = {row.id: row.version for row in rows}
+    latest = _latest(session, evaluations, keys, versions, before)
+    only_slow = {entry.evaluation: entry.only_slow for entry in latest}
     newest = {row.monitor_id: row for row in repository.newest_evaluations(session, list(keys))}
     shards = {row.state: row.shards for row in operations.open_shards(session)}
     found = {entry.key: entry for entry in latest}
@@ -91,7 +97,10 @@ def take_reading(session: Session, statement_timeout: float) -> Reading:
             for row in stored.sizes(session)
             if row.model in models
         },
-        left_out={"monitors": total - len(keys), "dictionaries": dictionaries_left_out},
+        left_out={
+            "monitors": total - len(keys),
+            "dictionaries": sum(entry.dictionaries_left_out for entry in latest),
+        },
     )
 
 
@@ -110,9 +119,31 @@ def wilson(successes: int, trials: int, alpha: float = 0.05) -> tuple[float, flo
 
 
 def _latest(
-    session: Session, evaluations: repository.Rows, keys: Keys
-) -> tuple[tuple[Latest, ...], int, Mapping[str, int]]:
-    """Also: dictionaries left out, and evaluation → features that only drift slowly."""
+    session: Session,
+    evaluations: repository.Rows,
+    keys: Keys,
+    versions: Mapping[UUID, int],
+    before: Reading | None,
+) -> tuple[Latest, ...]:
+    """In order of the monitors' names."""
+    known = {
+        (entry.evaluation, entry.key, entry.monitor_version): entry
+        for entry in (before.latest if before is not None else ())
+    }
+
+    def name(row: Any) -> tuple[str, MonitorKey, int]:
+        return str(row.id), keys[row.monitor_id], versions[row.monitor_id]
+
+    fresh = [row for row in evaluations if name(row) not in known]
+    found = [known[name(row)] for row in evaluations if name(row) in known]
+    if fresh:
+        found += _found(session, fresh, keys, versions)
+    return tuple(sorted(found, key=lambda entry: entry.key.monitor))
+
+
+def _found(
+    session: Session, evaluations: repository.Rows, keys: Keys, versions: Mapping[UUID, int]
+) -> list[Latest]:
     ids = [row.id for row in evaluations]
     counted: dict[tuple[UUID, str], dict[str, int]] = defaultdict(dict)
     for row in repository.verdict_counts(session, ids):
@@ -124,7 +155,7 @@ def _latest(
     flagged = repository.flag_counts(session, ids)
     flags = {(row.evaluation_id, row.comparison): (row.paged, row.slow_drift) for row in flagged}
     only_slow = {
-        str(row.evaluation_id): row.only_slow for row in flagged if row.comparison == "baseline"
+        row.evaluation_id: row.only_slow for row in flagged if row.comparison == "baseline"
     }
     stale = {
         (row.evaluation_id, row.dictionary) for row in repository.stale_dictionaries(session, ids)
@@ -132,7 +163,7 @@ def _latest(
     features = _by_evaluation(repository.watched_features(session, ids))
     health = _by_evaluation(repository.dictionary_health(session, ids))
     controls = _by_evaluation(repository.controls(session, ids))
-    latest = tuple(
+    return [
         Latest(
             key=keys[row.monitor_id],
             evaluation=str(row.id),
@@ -173,11 +204,12 @@ def _latest(
                 for entry in islice(health[row.id], repository.MAX_DICTIONARIES)
             ),
             controls={entry.control: entry.passed for entry in controls[row.id]},
+            monitor_version=versions[row.monitor_id],
+            only_slow=only_slow.get(row.id, 0),
+            dictionaries_left_out=max(0, len(health[row.id]) - repository.MAX_DICTIONARIES),
         )
-        for row in sorted(evaluations, key=lambda row: keys[row.monitor_id].monitor)
-    )
-    left_out = sum(max(0, len(rows) - repository.MAX_DICTIONARIES) for rows in health.values())
-    return latest, left_out, only_slow
+        for row in evaluations
+    ]
 
 
 def _summary_of(summary: Mapping[str, Any] | None, comparison: str) -> Mapping[str, Any]:
