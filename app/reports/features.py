@@ -154,8 +154,13 @@ def _robustness(found: Mapping[str, Any] | None) -> tuple[RobustnessLine, ...]:
 def _diagnosis(row: Verdict) -> Diagnosis | None:
     if row.diagnosis is None:
         return None
-    reason = str((row.diagnosis_evidence or {}).get("reason") or "")
-    return Diagnosis(label=row.diagnosis, meaning=DIAGNOSES[row.diagnosis], reason=reason)
+    evidence = row.diagnosis_evidence or {}
+    return Diagnosis(
+        label=row.diagnosis,
+        meaning=DIAGNOSES[row.diagnosis],
+        reason=str(evidence.get("reason") or ""),
+        no_repair=(evidence.get("figures") or {}).get("no_repair"),
+    )
 
 
 def _repair(feature: str, repair: Repair | None) -> FeatureRepair | None:

@@ -121,6 +121,7 @@ def _templates() -> Environment:
     environment.filters.update(
         number=words.number,
         percent=words.percent,
+        probability=words.probability,
         plain=lambda word: str(word).replace("_", " "),
         tojson_plain=lambda value: json.dumps(value, sort_keys=True, ensure_ascii=False),
     )

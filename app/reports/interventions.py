@@ -107,7 +107,7 @@ def _drifted(found: Findings) -> Iterator[Intervention]:
             urgency="decide",
             what="Decide whether the change matters where these features are used; if the update "
             "was harmless, its mark as benign lets later margins cover it.",
-            why=found.diagnosis_note or "They drifted, and no repair of their own is proposed.",
+            why=found.diagnosis_note or _no_repair(rest),
             features=_names(rest),
             calls=(),
         )
@@ -212,6 +212,12 @@ def _blind(found: Findings) -> Iterator[Intervention]:
             features=(),
             calls=(),
         )
+
+
+def _no_repair(features: Sequence[Feature]) -> str:
+    reasons = {f.diagnosis.no_repair for f in features if f.diagnosis and f.diagnosis.no_repair}
+    said = f": {'; '.join(sorted(reasons))}" if reasons else ""
+    return f"They drifted, and no repair of their own is proposed{said}."
 
 
 def _diagnosed(found: Findings, label: str) -> list[Feature]:

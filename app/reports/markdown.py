@@ -7,7 +7,7 @@ from app.reports.parts import EstimateLine
 from app.reports.shading import Run, shade
 from app.reports.text import code, visible
 from app.reports.text import markdown as md
-from app.reports.words import count, interval, number, percent, quantity, scale_of
+from app.reports.words import count, interval, number, percent, probability, quantity, scale_of
 
 _PASSAGES = 4
 _STRONG = 3
@@ -158,7 +158,7 @@ def _trust(report: Report) -> Iterator[str]:
         keeps = _word(f.behaviour.earns_keep) if f.behaviour.earns_keep else "no concept"
         _, estimand, effect, between, margin = _verdict(f)
         source = md(f.lead.margin_meaning) if f.lead else "–"
-        row = (md(name), estimand, effect, between, margin, source, number(f.q_stable), keeps)
+        row = (md(name), estimand, effect, between, margin, source, probability(f.q_stable), keeps)
         rows.append(row)
     if rows:
         columns = ("feature", "nearest", "effect", "interval", "margin", "from", "q", "earns keep")
@@ -258,6 +258,8 @@ def _evidence(f: Feature) -> Iterator[str]:
     if f.diagnosis is not None:
         label = f.diagnosis.label.replace("_", " ")
         yield f"- diagnosis: **{label}**. {md(f.diagnosis.meaning)} {md(f.diagnosis.reason)}"
+        if f.diagnosis.no_repair:
+            yield f"- no repair of its own: {md(f.diagnosis.no_repair)}"
     if f.repair is not None:
         yield (
             f"- proposed repair ({f.repair.state}): {md(f.repair.old or 'the latent')} → "

@@ -46,7 +46,7 @@ def what_breaks(feature: Feature) -> Iterator[str]:
         yield f"What it does in the model changed: {feature.causal.change}"
     shaken = [c for c in feature.controls if c.control == "randomised_model"]
     if shaken and shaken[0].outcome == "held":
-        yield f"Random weights break it, as they must: {shaken[0].detail}"
+        yield f"Random weights: {shaken[0].detail}"
 
 
 def suggestions(feature: Feature, material: Material) -> Iterator[Suggestion]:

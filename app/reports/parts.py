@@ -131,6 +131,7 @@ class Diagnosis(Part):
     label: str
     meaning: str
     reason: str
+    no_repair: str | None = Field(description="Why no repair of its own is proposed")
 
 
 class Trend(Part):

@@ -168,6 +168,13 @@ def _passages(
         one.feature: [Passage.model_validate(passage.model_dump()) for passage in one.passages]
         for one in kept
     }
+    for name, passages in found.items():
+        # Where it was strongest is often where it changed most; once is enough.
+        changed = {(p.document, p.start) for p in passages if p.kind == "changed"}
+        if name in moved:
+            found[name] = [
+                p for p in passages if p.kind == "changed" or (p.document, p.start) not in changed
+            ]
     for name in found.keys() - moved:
         found[name] = [p for p in found[name] if p.kind == "strongest"][:_STRONGEST]
     return found, "It fires nowhere in the corpus, or was not among the features that are kept."

@@ -95,6 +95,11 @@ def interval(lower: float | None, upper: float | None, scale: str = "plain") -> 
     return f"{quantity(lower, scale)} to {quantity(upper, scale)}"
 
 
+def probability(value: float | None) -> str:
+    """A p or q value; no test is as sure of itself as the smallest floats would have it."""
+    return "below 1e−12" if value is not None and value < 1e-12 else number(value)
+
+
 def percent(value: float | None) -> str:
     """A share, in per cent, in up to three significant digits."""
     return "–" if value is None else f"{number(100 * value)}%"

@@ -140,7 +140,12 @@ def drifted(name: str, **changes: Any) -> Feature:
             {"perturbation": one, "pairs": 80, "baseline": 0.9, "candidate": 0.4}
             for one in ("all", "case", "typos")
         ],
-        "diagnosis": {"label": "rotated", "meaning": "In another direction.", "reason": sentence},
+        "diagnosis": {
+            "label": "rotated",
+            "meaning": "In another direction.",
+            "reason": sentence,
+            "no_repair": None,
+        },
         "repair": {
             "repair": identity,
             "state": "proposed",
