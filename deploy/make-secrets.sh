@@ -17,6 +17,12 @@ random() {
     od -An -N24 -tx1 /dev/urandom | tr -d ' \n'
 }
 
+# An API key: its last digits are the beginning of the SHA-256 of the others.
+key() {
+    body="fd_$(random)"
+    printf '%s%s' "$body" "$(printf '%s' "$body" | sha256sum | cut -c1-8)"
+}
+
 # put NAME TEXT: once
 put() {
     if [ -e "$folder/$1" ]; then
@@ -33,6 +39,9 @@ put postgres_password "$(random)"
 put postgres_reader_password "$(random)"
 put postgres_grafana_password "$(random)"
 put grafana_admin_password "$(random)"
+put featuredrift_key_pepper "$(random)"
+put featuredrift_bootstrap_key "$(key)"
+put featuredrift_metrics_key "$(key)"
 put redis.conf "requirepass $(random)"
 
 # The URLs follow from the passwords that lie there now.

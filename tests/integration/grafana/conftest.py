@@ -224,6 +224,8 @@ def _scrape_configuration(targets: dict[str, int]) -> dict[str, Any]:
     """The scrape configuration that we give away, at a test's pace and with a test's targets."""
     given = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
     jobs = {job["job_name"]: job for job in given["scrape_configs"]}
+    # The API of these tests is on loopback, and has no keys.
+    jobs["featuredrift-api"].pop("authorization")
     return {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
         "scrape_configs": [

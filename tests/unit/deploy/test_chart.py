@@ -53,12 +53,14 @@ EVERYTHING = helm.merged(
         },
     },
 )
+KEYED: dict[str, Any] = {"api": {"keysSecret": "keys", "allowUnauthenticatedBind": False}}
 SHAPES = {
     "cpu": CPU,
     "gpu": GPU,
     "scaled": SCALED,
     "scaled gpu": SCALED_GPU,
     "everything": EVERYTHING,
+    "keyed": KEYED,
     "no workers": {"worker": {"enabled": False}},
     "little": {
         "serviceAccount": {"create": False},
@@ -127,6 +129,27 @@ def test_chart_and_project_have_one_version() -> None:
 
     assert chart["appVersion"] == project["version"]
     assert chart["description"] == project["description"]
+
+
+def test_with_keys_nothing_is_open_and_the_scraper_has_one_of_its_own() -> None:
+    resources = helm.render(KEYED, WATCHED, {"networkPolicy": {"enabled": False}})
+    variables = {item["name"]: item for item in helm.pods(resources)["api"]["containers"][0]["env"]}
+    monitors = helm.of_kind(resources, "ServiceMonitor")
+
+    assert variables["FEATUREDRIFT_REQUIRE_KEYS"]["value"] == "true"
+    assert "FEATUREDRIFT_ALLOW_UNAUTHENTICATED_BIND" not in variables
+    for name, key, optional in (
+        ("KEY_PEPPER", "key-pepper", None),
+        ("BOOTSTRAP_KEY", "bootstrap-key", True),
+        ("METRICS_KEY", "metrics-key", True),
+    ):
+        source = variables[f"FEATUREDRIFT_{name}"]["valueFrom"]["secretKeyRef"]
+        assert (source["name"], source["key"], source.get("optional")) == ("keys", key, optional)
+    (endpoint,) = monitors["api"]["spec"]["endpoints"]
+    assert endpoint["authorization"] == {"credentials": {"name": "keys", "key": "metrics-key"}}
+    assert "authorization" not in monitors["exporter"]["spec"]["endpoints"][0]
+    assert "asks for a key" in helm.notes(helm.merged(helm.MINIMAL, KEYED))
+    assert helm.lint(helm.merged(helm.MINIMAL, KEYED)) == []
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
@@ -220,7 +243,9 @@ def test_each_variable_of_ours_is_a_setting(resources: list[helm.Resource]) -> N
                 assert isinstance(item["value"], str)
                 Settings(**{field: item["value"]})
             else:
-                assert name in {"DATABASE_URL", "REDIS_URL"}
+                keys = {f"FEATUREDRIFT_{key}_KEY" for key in ("BOOTSTRAP", "METRICS")}
+                secret = keys | {"FEATUREDRIFT_KEY_PEPPER", "DATABASE_URL", "REDIS_URL"}
+                assert name in secret
 
 
 def test_the_names_that_the_values_must_not_set_are_those_that_the_chart_sets(
@@ -230,7 +255,7 @@ def test_the_names_that_the_values_must_not_set_are_those_that_the_chart_sets(
     refused = schema["properties"]["settings"]["propertyNames"]["not"]["enum"]
     own = {
         name.removeprefix("FEATUREDRIFT_")
-        for shape in ("everything", "gpu")
+        for shape in ("everything", "gpu", "keyed")
         for pod in helm.pods(rendered[shape]).values()
         for name in variables(pod)
     }

@@ -175,6 +175,20 @@ def test_only_what_writes_has_the_owner_of_the_database() -> None:
     assert sources(SERVICES["exporter"]) == {"reader_database_url"}
 
 
+def test_who_may_get_in_is_known_to_the_api_alone() -> None:
+    api = SERVICES["api"]
+
+    assert "FEATUREDRIFT_ALLOW_UNAUTHENTICATED_BIND" not in compose.environment(api)
+    assert {"featuredrift_key_pepper", "featuredrift_bootstrap_key"} <= sources(api)
+    for name in set(SERVICES) - {"api"}:
+        assert not {"featuredrift_key_pepper", "featuredrift_bootstrap_key"} & sources(
+            SERVICES[name]
+        )
+    assert "featuredrift_metrics_key" in sources(api) & sources(SERVICES["prometheus"])
+    for name in sources(api) - {"database_url"}:
+        assert name.removeprefix("featuredrift_") in Settings.model_fields
+
+
 def sources(service: dict[str, Any]) -> set[str]:
     """Names of the secrets that a service gets."""
     return {

@@ -57,11 +57,13 @@ key: {{ .Values.database.key }}
 
 {{/* What values alone cannot say; each message says what to do. */}}
 {{- define "featuredrift.check" -}}
+{{- if not .Values.api.keysSecret }}
 {{- if not .Values.api.allowUnauthenticatedBind }}
-{{- fail "The API has no keys yet: whoever reaches it can read, register and delete. Name those who may in networkPolicy.clients, and set api.allowUnauthenticatedBind=true." }}
+{{- fail "Set api.keysSecret to a secret that holds key-pepper (docs/keys.md). Without keys whoever reaches the API can read, register and delete: where a proxy authenticates, name it in networkPolicy.clients, and set api.allowUnauthenticatedBind=true." }}
 {{- end }}
 {{- if not .Values.networkPolicy.enabled }}
-{{- fail "networkPolicy.enabled=false would open the API, which has no keys, to the whole cluster. Leave it on." }}
+{{- fail "networkPolicy.enabled=false would open the API, which has no keys, to the whole cluster. Set api.keysSecret, or leave it on." }}
+{{- end }}
 {{- end }}
 {{- if not .Values.database.existingSecret }}
 {{- fail "Set database.existingSecret to a secret that holds the postgresql:// URL." }}
