@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import event, update
 
 from app.access.attempts import ALLOWED
-from app.access.authentication import Authenticator
+from app.access.authentication import Authenticator, require
 from app.access.keys_tables import ApiKey
 from app.core.database import Database
 from app.core.key_text import new_key
@@ -292,3 +292,30 @@ def test_a_session_asks_again_whether_its_key_works(database: Database, locked: 
     with database.unit_of_work() as session:
         session.execute(update(ApiKey).values(revoked_at=datetime.now(UTC)))
     assert authenticator.principal_of_id(identity) is None
+
+
+def test_a_forgotten_route_is_for_an_unbound_admin_only(
+    database: Database, locked: Settings
+) -> None:
+    app = create_app(locked)
+
+    @app.get("/v1/forgotten")
+    def forgotten() -> str:
+        return "seen"
+
+    @app.get("/pages", dependencies=[require("write")])
+    def page() -> str:
+        return "seen"
+
+    with TestClient(app) as client:
+        for scope, models, status in (
+            ("read", (), 403),
+            ("write", (), 403),
+            ("admin", ("bot",), 403),
+            ("admin", (), 200),
+        ):
+            key = make_key(database, f"{scope}-{len(models)}", scope, *models)
+            for path in ("/v1/forgotten", "/pages"):
+                assert holding(client, key).get(path).status_code == status, (scope, models, path)
+        assert client.get("/v1/forgotten").status_code == 401
+        assert client.get("/pages").status_code == 401
