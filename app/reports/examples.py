@@ -113,7 +113,7 @@ EXAMPLE: dict[str, Any] = {
         "what_changed": ["0 of 1 feature that could be judged have drifted from '2026-11-01'."],
         "what_broke": ["Nothing was found broken."],
         "what_to_trust": ["1 feature is shown to be stable within its margins: 'phone'."],
-        "what_needs_intervention": ["Nothing."],
+        "what_needs_intervention": ["Nothing at this checkpoint."],
     },
     "controls": [
         {

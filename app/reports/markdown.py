@@ -155,7 +155,8 @@ def _trust(report: Report) -> Iterator[str]:
     rows = []
     for name in report.stable:
         f = named[name]
-        keeps = _word(f.behaviour.earns_keep) if f.behaviour.earns_keep else "no concept"
+        unknown = "not asked" if f.concept else "no concept"
+        keeps = _word(f.behaviour.earns_keep) if f.behaviour.earns_keep else unknown
         _, estimand, effect, between, margin = _verdict(f)
         source = md(f.lead.margin_meaning) if f.lead else "–"
         row = (md(name), estimand, effect, between, margin, source, probability(f.q_stable), keeps)

@@ -17,7 +17,9 @@ def headline(found: Findings) -> Headline:
 def answers(found: Findings) -> Answers:
     """The four questions; of an evaluation without verdicts, why they have no answer."""
     if found.comparison is None:
-        nothing = (f"Not known: {_no_verdicts(found)}.",)
+        state = found.subject.state
+        is_so = "has no verdicts" if state == "succeeded" else f"is {state}"
+        nothing = (f"Not known: the evaluation {'failed' if state == 'failed' else is_so}.",)
         return Answers(
             what_changed=nothing,
             what_broke=nothing,
@@ -239,7 +241,7 @@ def _needed(found: Findings) -> str:
     if drifted and not parts:
         parts.append(f"decide on {count(drifted, 'drifted feature')}")
     if not parts:
-        return "Nothing."
+        return "Nothing at this checkpoint."
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
 

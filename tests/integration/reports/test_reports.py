@@ -61,7 +61,7 @@ def test_a_stable_checkpoint_passes_with_its_proof(client: TestClient, judged: L
     assert "all 6 features are shown to be stable" in report["headline"]["sentence"]
     assert set(report["stable"]) == set(by_name(report))
     assert report["answers"]["what_broke"] == ["Nothing was found broken."]
-    assert report["answers"]["what_needs_intervention"] == ["Nothing."]
+    assert report["answers"]["what_needs_intervention"] == ["Nothing at this checkpoint."]
     left_out = [c["control"] for c in report["controls"] if c["outcome"] == "left_out"]
     assert "randomised_model" in left_out
     for feature in report["features"]:
