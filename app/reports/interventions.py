@@ -206,8 +206,8 @@ def _blind(found: Findings) -> Iterator[Intervention]:
     if not whole and found.features and not any(f.causal for f in found.features):
         yield Intervention(
             urgency="plan",
-            what="Ask for causal effects (the policy's causal.features) of features that steering or "
-            "a guardrail leans on.",
+            what="Ask for causal effects (the policy's causal.features) of features that steering "
+            "or a guardrail leans on.",
             why="None was asked for, so that nothing shows that the model uses these features.",
             features=(),
             calls=(),

@@ -18,8 +18,8 @@ def answers(found: Findings) -> Answers:
     """The four questions; of an evaluation without verdicts, why they have no answer."""
     if found.comparison is None:
         state = found.subject.state
-        is_so = "has no verdicts" if state == "succeeded" else f"is {state}"
-        nothing = (f"Not known: the evaluation {'failed' if state == 'failed' else is_so}.",)
+        became = {"failed": "failed", "succeeded": "has no verdicts"}.get(state, f"is {state}")
+        nothing = (f"Not known: the evaluation {became}.",)
         return Answers(
             what_changed=nothing,
             what_broke=nothing,
