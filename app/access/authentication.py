@@ -16,8 +16,8 @@ from app.access.principals import LOCAL, Principal, implied
 from app.core.clock import now
 from app.core.database import Database
 from app.core.errors import FeaturedriftError
+from app.core.key_text import PREFIX, is_whole
 from app.core.key_text import digest as digest_of
-from app.core.key_text import is_whole
 from app.settings import Settings
 
 __all__ = ["AppPrincipal", "Authenticator", "Principal", "require"]
@@ -82,7 +82,7 @@ class Authenticator:
         )
 
     def authenticate(self, header: str | None, address: str) -> Principal:
-        """The principal of a request; a header that is there must be right, needed or not.
+        """The principal of a request; a key of ours that is there must work, needed or not.
 
         Raises:
             AuthenticationError: there is no key and one is needed, or it does not work.
@@ -94,6 +94,9 @@ class Authenticator:
             return LOCAL
         scheme, _, key = header.partition(" ")
         key = key.strip()
+        if not self.required and not (scheme.lower() == "bearer" and key.startswith(PREFIX)):
+            # Meant for a proxy in front, which may pass it on.
+            return LOCAL
         try:
             if scheme.lower() != "bearer" or not is_whole(key):
                 self._refuse_if_shut_out(address, None)

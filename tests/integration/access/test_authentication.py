@@ -258,6 +258,9 @@ def test_on_loopback_no_key_is_needed_but_one_that_is_sent_must_work(settings: S
         refused = holding(local, new_key()).get("/v1/models")
         assert refused.status_code == 401
         assert "FEATUREDRIFT_KEY_PEPPER" in refused.json()["detail"]
+        # What a proxy in front has asked for is not for us.
+        for header in ("Basic YTpi", "Bearer eyJhbGciOiJub25lIn0.e30."):
+            assert local.get("/v1/models", headers={"Authorization": header}).status_code == 200
 
 
 def test_with_another_pepper_no_key_works(database: Database, locked: Settings) -> None:
