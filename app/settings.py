@@ -51,6 +51,11 @@ class Settings(BaseSettings):
     artifact_url: str | None = Field(
         default=None, description="fsspec URL of the artifact store; default: <data_dir>/artifacts"
     )
+    artifact_cache_bytes: int = Field(
+        default=20 << 30,
+        ge=0,
+        description="Copies of remote artifacts that a worker keeps take so much; 0: no limit.",
+    )
     model_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
         default=(), description="Local checkpoints and dictionaries must lie under one of these."
     )

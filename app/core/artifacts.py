@@ -3,15 +3,19 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from app.core.file_cache import FileCache
 from app.core.ids import new_id
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -29,12 +33,14 @@ class ArtifactStore:
     Args:
         url: `file:///…`, `s3://bucket/prefix`, or anything else that fsspec knows.
         cache: where `local_path` keeps copies of remote files.
+        cache_bytes: how much they may take together; 0 for no limit.
     """
 
-    def __init__(self, url: str, cache: Path | None = None) -> None:
+    def __init__(self, url: str, cache: Path | None = None, cache_bytes: int = 0) -> None:
         self._fs, self._root = fsspec.core.url_to_fs(url)
         self._local = isinstance(self._fs, LocalFileSystem)
         self._cache = cache or Path(tempfile.gettempdir()) / "featuredrift-artifacts"
+        self._copies = FileCache(self._cache, cache_bytes)
 
     def _path(self, key: str) -> str:
         parts = PurePosixPath(key).parts
@@ -82,7 +88,8 @@ class ArtifactStore:
     def local_path(self, key: str) -> Path:
         """A file on this machine with the content: the file itself, or a cached download.
 
-        Keys are content-addressed, so that a cached copy never goes stale.
+        Keys are content-addressed, so that a cached copy never goes stale. It may be removed once
+        it was not asked for in `file_cache.GRACE`: `read_local` is for what may take longer.
 
         Raises:
             FileNotFoundError: nothing is stored there.
@@ -92,16 +99,21 @@ class ArtifactStore:
             if not Path(path).is_file():
                 raise FileNotFoundError(path)
             return Path(path)
-        target = self._cache / key
-        if not target.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(f".{target.name}.{new_id().hex}.tmp")
-            try:
-                self._fs.get_file(path, str(temporary))
-                temporary.replace(target)
-            finally:
-                temporary.unlink(missing_ok=True)
-        return target
+        return self._copies.get(key, lambda copy: self._fs.get_file(path, str(copy)))
+
+    def read_local(self, key: str, read: Callable[[Path], T]) -> T:
+        """What `read` makes of the file; asked a second time if a cached copy is gone meanwhile.
+
+        Raises:
+            FileNotFoundError: nothing is stored there; and whatever `read` raises.
+        """
+        path = self.local_path(key)
+        try:
+            return read(path)
+        except FileNotFoundError:
+            if self._local or path.exists():
+                raise
+        return read(self.local_path(key))
 
     def list_keys(self, prefix: str) -> Iterator[str]:
         """All keys under a prefix (a folder), in order."""

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -187,9 +188,9 @@ def _fetch_artifact(key: str, store: ArtifactStore, cache: Path) -> Path:
     if folder.is_dir():
         return folder
 
-    def fetch(partial: Path) -> None:
+    def fetch(unfinished: Path) -> None:
         for file in (CONFIG_FILE, WEIGHTS_FILE):
-            shutil.copyfile(store.local_path(f"{key}/{file}"), partial / file)
+            store.read_local(f"{key}/{file}", partial(shutil.copyfile, dst=unfinished / file))
 
     try:
         return fill_folder(folder, fetch)

@@ -74,7 +74,7 @@ def make_context(settings: Settings) -> Context:
     """A context of its own, for the given settings."""
     roots = settings.allowed_roots
     cache = settings.data_dir.resolve() / "cache"
-    store = ArtifactStore(settings.artifacts, cache / "artifacts")
+    store = ArtifactStore(settings.artifacts, cache / "artifacts", settings.artifact_cache_bytes)
     hub = settings.allow_hub
     return Context(
         settings=settings,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -223,16 +224,19 @@ class SnapshotReader:
     def _open_file(self, file: str, sha256: str) -> dict[str, NDArray[Any]]:
         if file not in self._files:
             name = f"{folder(self._key)}/{file}"
+
+            def read(path: Path) -> dict[str, NDArray[Any]]:
+                if sha256_file(path) != sha256:
+                    raise SnapshotCorruptError(
+                        self._key,
+                        f"{name} is damaged: its SHA-256 is not the manifest's {sha256[:12]}…",
+                    )
+                return open_tensors(path)
+
             try:
-                path = self._store.local_path(name)
+                self._files[file] = self._store.read_local(name, read)
             except FileNotFoundError:
                 raise SnapshotCorruptError(self._key, f"{name} is missing") from None
-            if sha256_file(path) != sha256:
-                raise SnapshotCorruptError(
-                    self._key,
-                    f"{name} is damaged: its SHA-256 is not the manifest's {sha256[:12]}…",
-                )
-            self._files[file] = open_tensors(path)
         return self._files[file]
 
     def _empty(self, columns: slice | None) -> TokenBlock:

@@ -215,7 +215,7 @@ def _part_key(key: str, position: int) -> str:
 
 
 def _extra(store: ArtifactStore, key: str, file: str) -> dict[str, NDArray[Any]]:
-    tensors = open_tensors(store.local_path(f"{folder(key)}/{file}"))
+    tensors = store.read_local(f"{folder(key)}/{file}", open_tensors)
     return {name: value for name, value in tensors.items() if name.startswith(EXTRA_PREFIX)}
 
 

@@ -260,7 +260,12 @@ def test_the_names_that_the_values_must_not_set_are_those_that_the_chart_sets(
         for name in variables(pod)
     }
 
-    others = {"PUBLIC_URL", *EVERYTHING["settings"], *EVERYTHING["extraEnv"]}
+    others = {
+        "PUBLIC_URL",
+        "ARTIFACT_CACHE_BYTES",
+        *EVERYTHING["settings"],
+        *EVERYTHING["extraEnv"],
+    }
     assert set(refused) == own - others
 
 

@@ -67,3 +67,23 @@ def test_both_images_mean_the_same_place_by_default() -> None:
     assert WORKER["FEATUREDRIFT_ARTIFACT_URL"] == f"file://{ARTIFACTS}"
     assert "FEATUREDRIFT_ARTIFACT_URL" not in api
     assert PurePosixPath(api["FEATUREDRIFT_DATA_DIR"]) / "artifacts" == ARTIFACTS
+
+
+@pytest.mark.parametrize(
+    ("size", "cap"),
+    [("50Gi", 25 << 30), ("1.5Ti", 768 << 30), ("300Mi", 150 << 20), ("64Ki", 32 << 10)],
+)
+def test_copies_of_artifacts_stay_below_the_pods_volume(size: str, cap: int) -> None:
+    pod = helm.pods(helm.render({"worker": {"cacheSize": size}}))["worker"]
+    (volume,) = (one for one in pod["volumes"] if one["name"] == "cache")
+    environment = {one["name"]: one.get("value") for one in pod["containers"][0]["env"]}
+
+    assert volume["emptyDir"]["sizeLimit"] == size
+    assert environment["FEATUREDRIFT_ARTIFACT_CACHE_BYTES"] == str(cap)
+
+
+def test_a_cap_that_is_set_is_kept() -> None:
+    pod = helm.pods(helm.render({"settings": {"ARTIFACT_CACHE_BYTES": "1000"}}))["worker"]
+    names = [one["name"] for one in pod["containers"][0]["env"]]
+
+    assert names.count("FEATUREDRIFT_ARTIFACT_CACHE_BYTES") == 1

@@ -44,6 +44,10 @@ spec:
             {{- include "featuredrift.env" (dict "root" $root "redis" true) | nindent 12 }}
             - name: FEATUREDRIFT_DEVICE
               value: {{ .device }}
+            {{- if not (hasKey $root.Values.settings "ARTIFACT_CACHE_BYTES") }}
+            - name: FEATUREDRIFT_ARTIFACT_CACHE_BYTES
+              value: {{ include "featuredrift.artifactCacheBytes" $at.cacheSize | quote }}
+            {{- end }}
           {{- include "featuredrift.envFrom" (list $root.Values.artifacts.credentialsSecret) | nindent 10 }}
           resources: {{- toYaml $resources | nindent 12 }}
           volumeMounts:
@@ -56,6 +60,15 @@ spec:
         - name: tmp
           emptyDir: {sizeLimit: 1Gi}
         {{- include "featuredrift.dataVolumes" $root | nindent 8 }}
+{{- end }}
+
+{{/* Copies of artifacts take at most half of the cache volume: a pod that fills it is evicted, and
+     checkpoints, dictionaries and what is being downloaded lie there as well. */}}
+{{- define "featuredrift.artifactCacheBytes" -}}
+{{- $unit := get (dict "Ki" 10 "Mi" 20 "Gi" 30 "Ti" 40) (regexFind "[KMGT]i$" .) }}
+{{- $bytes := regexFind "^[0-9.]+" . | float64 }}
+{{- range until $unit }}{{ $bytes = mulf $bytes 2 }}{{ end }}
+{{- divf $bytes 2 | floor | int64 }}
 {{- end }}
 
 {{/* How many of them there are: open shards, counted where the truth is. Running ones count too,
