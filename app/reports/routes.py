@@ -125,7 +125,22 @@ def get_report_html(
     return _answer(evaluation, "html", database, artifacts, if_none_match)
 
 
-@router.get(f"/schemas/report-{SCHEMA_VERSION}.json")
+@router.get(
+    f"/schemas/report-{SCHEMA_VERSION}.json",
+    responses={
+        200: {
+            "content": {
+                "application/json": {
+                    "example": {
+                        "$schema": "https://json-schema.org/draft/2020-12/schema",
+                        "title": "Report",
+                        "type": "object",
+                    }
+                }
+            }
+        }
+    },
+)
 def get_report_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a report's JSON form. Version 1 only ever gains fields."""
     return json_schema()

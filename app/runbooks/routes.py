@@ -1,6 +1,6 @@
 """/runbooks: what to do about an alert, for whoever was woken; alerts link here."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import HTMLResponse
@@ -10,16 +10,27 @@ from app.core.problems import PROBLEM_RESPONSES
 from app.runbooks.rendering import CONTENT_SECURITY_POLICY, INDEX, render, sources
 from app.settings import Settings
 
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            "text/html": {
+                "schema": {"type": "string"},
+                "example": "<!doctype html><title>FeatureDrifted</title>…",
+            }
+        }
+    }
+}
+
 router = APIRouter(prefix="/runbooks", tags=["runbooks"], responses=PROBLEM_RESPONSES)
 
 
-@router.get("/", response_class=HTMLResponse)
+@router.get("/", response_class=HTMLResponse, responses=_ANSWERS)
 async def list_runbooks(request: Request) -> HTMLResponse:
     """One line for each alert, with links to the pages."""
     return _page(INDEX, request)
 
 
-@router.get("/{alert}", response_class=HTMLResponse)
+@router.get("/{alert}", response_class=HTMLResponse, responses=_ANSWERS)
 async def get_runbook(
     alert: Annotated[str, Path(max_length=100, examples=["FeatureDrifted"])], request: Request
 ) -> HTMLResponse:
