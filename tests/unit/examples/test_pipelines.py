@@ -46,6 +46,17 @@ def test_the_platforms_own_schema_is_kept(name: str, schema: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_no_fork_runs_on_our_own_machines() -> None:
+    # `on` is read as true by YAML 1.1.
+    assert set(GITHUB[True]) == {"pull_request"}, "pull_request_target would give forks our secrets"
+    condition = "github.event.pull_request.head.repo.full_name == github.repository"
+    for job in GITHUB["jobs"].values():
+        assert job["if"] == condition
+    checkout = STEPS["actions/checkout@v4"]["with"]
+    assert checkout["persist-credentials"] is False
+    assert checkout["sparse-checkout"] == "checkpoint.txt"
+
+
 def scripts() -> Iterator[tuple[str, str]]:
     """Every shell text of both examples, by where it stands."""
     for name, step in STEPS.items():
