@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from app.core.errors import shorten
-from app.verdicts.tables import Control, Verdict
+from app.verdicts.tables import DOES_NOT_APPLY, Control, Verdict
 
 Outlook = Literal["alarm", "clear", "undecided"]
 
@@ -93,9 +93,11 @@ def feature_finding(row: Verdict, where: Where) -> Finding:
 def control_finding(row: Control, where: Where, untrusted: Sequence[str]) -> Finding:
     """What a negative control says; `untrusted` are the watched features that it failed for."""
     outlook: Outlook = "undecided"
+    word = "cannot be told"
     if row.passed is not None:
-        outlook = "clear" if row.passed else "alarm"
-    word = {"alarm": "failed", "clear": "held", "undecided": "cannot be told"}[outlook]
+        outlook, word = ("clear", "held") if row.passed else ("alarm", "failed")
+    elif DOES_NOT_APPLY.items() <= row.figures.items():
+        outlook, word = "clear", "has nothing to judge"
     return Finding(
         "control",
         row.control,

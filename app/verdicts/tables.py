@@ -111,6 +111,10 @@ class Verdict(Base):
     candidate_snapshot_key: Mapped[str | None]
 
 
+DOES_NOT_APPLY = {"applies": False}
+"""Among the figures of a control that had nothing to judge, and is null for that reason."""
+
+
 class Control(Base):
     """The outcome of one negative control of an evaluation, with its figures."""
 

@@ -12,6 +12,7 @@ from typing import Any
 from app.core.digests import canonical_json, sha256_json
 from workers.comparison import CorpusLabels, NoOpResult, compare_snapshots, identical
 from workers.controls import numerics, random_features, randomised, shuffled_pairing
+from workers.controls.applicability import not_applicable
 from workers.controls.outcome import ControlOutcome
 from workers.drift.ladder import Blocked
 from workers.drift.noise import measure_floor
@@ -116,7 +117,12 @@ def control_evidence(
     if known is None:
         known = _read_or_work_out(context, case, labels, lease, key)
         context.remembered.put(key, known)
-    return ControlEvidence(no_op, known.outcomes, known.floor, known.randomised, known.baselines)
+    target = case.question.target
+    outcomes = dict(known.outcomes)
+    for one in not_applicable(case.question.policy, target.concepts, labels.labels):
+        before = outcomes.get(one.control)
+        outcomes[one.control] = replace(one, features=before.features if before else {})
+    return ControlEvidence(no_op, outcomes, known.floor, known.randomised, known.baselines)
 
 
 @dataclass(frozen=True)

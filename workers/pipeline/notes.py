@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 
 from app.monitors.policy import ControlPolicy, DriftPolicy
+from workers.controls.applicability import LABELLED
 from workers.controls.numerics import BENIGN
 from workers.drift.policy import Policy
 from workers.drift.verdicts import VerdictTable
 
 NAMED = 20
 _FLOOR = "noise_floor:"
-_LABELLED = ("random_features", "permuted_labels")
-"""Controls that need labels and raw activations."""
 
 
 def stable_by_floor(table: VerdictTable, policy: Policy) -> Iterator[str]:
@@ -90,7 +89,7 @@ def controls_left_out(policy: DriftPolicy, *, labelled: bool, whole: bool) -> It
             f"The policy leaves out {', '.join(off)}: nothing shows that the features could have "
             "failed there."
         )
-    blind = [name for name in _LABELLED if getattr(policy.controls, name)]
+    blind = [name for name in LABELLED if getattr(policy.controls, name)]
     if policy.baselines:
         blind.append("baselines")
     if labelled and blind and policy.activation_tokens == 0:

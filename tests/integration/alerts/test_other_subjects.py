@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from app.evaluations import ledger
+from app.verdicts.tables import DOES_NOT_APPLY
 from tests.integration.alerts.conftest import Line, control, paged
 from tests.support.api import monitor_body, post, register_checkpoint, verdict
 
@@ -130,6 +131,20 @@ def test_a_control_that_the_policy_leaves_out_is_no_longer_followed(line: Line) 
     line.change_monitor(policy={"controls": {"numerics": False}})
     line.judge("c3", verdict("up", "stable"))
     assert line.alert().state == "resolved"
+
+
+def test_a_control_that_no_longer_applies_is_no_longer_followed(line: Line) -> None:
+    line.judge("c1", verdict("up", "stable"), controls=[control("random_features", False)])
+    line.judge("c2", verdict("up", "stable"), controls=[control("random_features", None)])
+    assert line.alert().state == "open", "that it cannot be told shows nothing"
+    nothing = control("random_features", None, "It does not apply: no watched feature claims one.")
+    line.judge("c3", verdict("up", "stable"), controls=[{**nothing, "figures": DOES_NOT_APPLY}])
+    alert = line.alert()
+    assert alert.state == "resolved"
+    assert alert.detail == (
+        "Control 'random_features' has nothing to judge in checkpoint 'c3' against 'base': It does "
+        "not apply: no watched feature claims one."
+    )
 
 
 def test_a_failed_no_op_control_makes_the_evaluation_invalid(line: Line) -> None:

@@ -11,7 +11,14 @@ from app.evaluations.ledger import cancel_evaluation
 from app.evaluations.tables import Snapshot
 from app.registry.documents import parse_jsonl
 from app.verdicts.passages import corpus_key, read_passages
-from tests.support.deployment import World, features_of_all_kinds, save_dictionary, wait_for
+from app.verdicts.tables import DOES_NOT_APPLY, Control
+from tests.support.deployment import (
+    CONTROLS_TO_CHOOSE,
+    World,
+    features_of_all_kinds,
+    save_dictionary,
+    wait_for,
+)
 from workers.pipeline.results import TOP_ROWS
 
 
@@ -90,7 +97,10 @@ def test_a_whole_dictionary_is_judged_with_top_rows_and_an_artifact_of_all(
     latents = TOP_ROWS + 100
     wide = world.dictionary(save_dictionary(world.models / "wide", d_sae=latents))
     watched = [f"latent-{index}" for index in range(0, latents, 3)]
-    monitor = world.monitor(shared["model"], shared["corpus"], dictionary=wide, watchlist=watched)
+    chosen = dict.fromkeys(CONTROLS_TO_CHOOSE, False) | {"random_features": True}
+    monitor = world.monitor(
+        shared["model"], shared["corpus"], dictionary=wide, watchlist=watched, controls=chosen
+    )
     evaluation = world.wait(world.evaluate(monitor, shared["other"], shared["base"]))
     assert evaluation.state == "succeeded", evaluation.error
     rows = world.verdicts(evaluation.id)
@@ -102,6 +112,14 @@ def test_a_whole_dictionary_is_judged_with_top_rows_and_an_artifact_of_all(
     assert summary["features"] == sum(summary["counts"].values()) == latents
     stored = dict(zip(table["feature"].to_pylist(), table["verdict"].to_pylist(), strict=True))
     assert {name: row.verdict for name, row in rows.items()}.items() <= stored.items()
+    with world.database.unit_of_work() as session:
+        controls = session.scalars(select(Control).where(Control.evaluation_id == evaluation.id))
+        found = {row.control: row for row in controls}
+    # Latents claim no concept: the control says so, and is not silent.
+    assert set(found) == {"no_op", "random_features"}
+    assert found["random_features"].passed is None
+    assert found["random_features"].figures == DOES_NOT_APPLY
+    assert "claims a concept" in found["random_features"].detail
 
 
 def test_two_evaluations_at_once_compute_their_common_baseline_once(

@@ -77,7 +77,9 @@ def test_a_sentence_ends_once_and_stays_readable() -> None:
 )
 def test_a_control_that_cannot_be_told_is_neither(passed: bool | None, outlook: str) -> None:
     found = control_finding(
-        Control(control="numerics", passed=passed, detail="so it is."), WHERE, ["a", "b"]
+        Control(control="numerics", passed=passed, detail="so it is.", figures={}),
+        WHERE,
+        ["a", "b"],
     )
     assert found.outlook == outlook
     assert found.evidence["features"] == ["a", "b"]
