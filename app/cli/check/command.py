@@ -13,7 +13,7 @@ from app.cli.check.evidence import Outcome, gather
 from app.cli.check.exits import CheckCommand, CheckError, Exit
 from app.cli.check.files import prepare, write
 from app.cli.check.summary import show
-from app.cli.console import complain, print_json, say
+from app.cli.check.terminal import complain, print_json, say
 from app.core.errors import InvalidInputError
 from app.core.waiting import parse_duration
 from app.settings import get_settings

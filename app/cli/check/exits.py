@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from typer.core import TyperCommand
 
-from app.cli.console import complain
+from app.cli.check.terminal import complain
 
 
 class Exit(IntEnum):

@@ -1,8 +1,9 @@
 """The answer for a person at a terminal."""
 
 from app.cli.check.evidence import Evidence, Outcome, links
+from app.cli.check.terminal import harmless, say, show_line
 from app.cli.check.words import against, counts, measured, named, plural, repaired
-from app.cli.console import out, say
+from app.cli.console import out
 
 SHOWN = 10
 _STYLES = {"pass": "bold green", "fail": "bold red"}
@@ -11,7 +12,7 @@ _STYLES = {"pass": "bold green", "fail": "bold red"}
 def show(outcome: Outcome) -> None:
     """Print it: the answer, and of each monitor what speaks for or against it."""
     out.print(outcome.gate, style=_STYLES.get(outcome.gate, "bold yellow"), end="")
-    out.print(f"  {outcome.model} {outcome.checkpoint}", markup=False)
+    out.print(f"  {harmless(f'{outcome.model} {outcome.checkpoint}')}", markup=False)
     for reason in outcome.general:
         _line(1, f"- {reason['detail']}")
     for one in outcome.monitors:
@@ -40,4 +41,4 @@ def _monitor(outcome: Outcome, one: Evidence) -> None:
 
 
 def _line(depth: int, text: str) -> None:
-    out.print(f"{'  ' * depth}{text}", markup=False)
+    show_line(f"{'  ' * depth}{text}")
