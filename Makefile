@@ -26,8 +26,9 @@ demo: install ## train a real model, let it drift, and see it judged
 up: install ## serve on this machine, data under ./.featuredrift
 	$(BIN)/featuredrift up
 
+# Most tests wait for servers and workers; two at a time, each file whole, with servers of their own.
 test: install ## run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-unit: install ## run the fast tests
 	$(BIN)/python -m pytest -x -q tests/unit
