@@ -87,7 +87,16 @@ def compare(context: Context, claim: Claim, lease: Lease) -> None:
         lease.check()
     fault_point("before-finish")
 
+    proposed = [one.artifact for one in (findings.proposal or {}).get("dictionaries", ())]
+
     def finish(session: Session) -> None:
+        # Before any row is locked, as the collector does it: the store may take its time to answer.
+        # Looked at under the artifacts' locks, which hold to the end, or they could vanish after.
+        hold_files(
+            session,
+            context.store,
+            [f"{artifact}/{file}" for artifact in proposed for file in DICTIONARY_FILES],
+        )
         evaluation = ledger.lock_evaluation(session, case.evaluation.id)
         if evaluation.state not in OPEN:
             raise StaleAttempt(f"evaluation {evaluation.id} is {evaluation.state}")
@@ -105,12 +114,6 @@ def compare(context: Context, claim: Claim, lease: Lease) -> None:
             ],
         )
         if findings.proposal is not None:
-            proposed = [one.artifact for one in findings.proposal.get("dictionaries", ())]
-            hold_files(
-                session,
-                context.store,
-                [f"{artifact}/{file}" for artifact in proposed for file in DICTIONARY_FILES],
-            )
             replace_proposal(session, evaluation.id, **findings.proposal)
         fault_point("after-copy")
         evaluation.state, evaluation.step, evaluation.error = "succeeded", "done", None
