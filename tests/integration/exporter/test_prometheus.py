@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 from app.core.database import Database
 from app.embedded.environment import child_environment
 from app.monitors.tables import Monitor
+from app.registry.tables import Checkpoint
 from app.settings import Settings
 from tests.integration.embedded.up import wait_for
 from tests.integration.exporter.rows import (
@@ -108,7 +109,9 @@ def recover(database: Database) -> None:
     """The next checkpoint, in which all holds."""
     with database.unit_of_work() as session:
         monitor = session.query(Monitor).one()
-        evaluation = add_evaluation(session, monitor, "v1", after=timedelta(hours=1))
+        session.add(Checkpoint(model_id=monitor.model_id, name="v3", source="/models/v3"))
+        session.flush()
+        evaluation = add_evaluation(session, monitor, "v3", after=timedelta(hours=1))
         for feature in ("quotes", "digits", "words"):
             add_verdict(session, evaluation, feature, "stable")
         add_control(session, evaluation, passed=True, control="permuted_labels")
