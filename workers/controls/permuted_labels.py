@@ -37,9 +37,9 @@ fires on few tokens misses rare labels at nearly all shifts, which costs it half
 _GUARD = 0.01
 """Shifts by less than this share of the tokens leave labels within reach of where they belong."""
 
-_PROBED_DOCUMENTS = 1200
+_PROBED_DOCUMENTS = 480
 """Documents that all fits together see: one document tells little of another's copy."""
-_MOST_FITS = 8
+_MOST_FITS = 6
 
 Flags = NDArray[np.bool_]
 Float64 = NDArray[np.float64]
@@ -179,7 +179,7 @@ def probe_on_shifted_labels(
     no part in the fit and whose spread is therefore too small by `NULL_INFLATION`. Several shifts
     are fitted, the fewer documents the more: given the activations, scores of labels without
     meaning that are documents apart are as good as independent, so that their z add up as
-    Stouffer's do (1949), and what one fit to few documents cannot show, eight can.
+    Stouffer's do (1949), and what one fit to few documents cannot show, six can.
 
     Args:
         design, positive, cluster: of the tokens.

@@ -24,7 +24,7 @@ from workers.pipeline.labelled import LabelledSample
 from workers.pipeline.lease import Lease
 from workers.pipeline.needs import RANDOM_SCOPES
 
-_FORMAT = 3
+_FORMAT = 4
 """Raised whenever what a control finds changes with the code."""
 MAX_OUTCOMES = 20_000
 """A control's outcome on a feature is about a kilobyte of JSON."""
