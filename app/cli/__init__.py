@@ -13,6 +13,7 @@ from app.cli import (
     definitions,
     doctor,
     evaluations,
+    features,
     inspect,
     keys,
     models,
@@ -47,6 +48,7 @@ keys.register(app)
 report.register(app)
 for part in (models, checkpoints, evaluations, monitors, verdicts, alerts, repairs, definitions):
     part.register(app)
+features.register(app)
 
 
 def main() -> None:
