@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import extract, func, select
+from sqlalchemy import extract, func, select, true
 from sqlalchemy.orm import Session
 
 from app.alerts.tables import Alert
@@ -13,12 +13,21 @@ from app.registry.tables import Checkpoint, Model
 
 
 def registered(session: Session, models: Sequence[str]) -> Rows:
-    """(model, registered): when the newest checkpoint of each was registered."""
+    """(model, registered): when the newest checkpoint of each was registered.
+
+    The newest by its id, as everywhere: two times of registration may lie the other way round.
+    """
+    newest = (
+        select(Checkpoint.created_at)
+        .where(Checkpoint.model_id == Model.id)
+        .order_by(Checkpoint.id.desc())
+        .limit(1)
+        .lateral()
+    )
     return session.execute(
-        select(Model.name.label("model"), func.max(Checkpoint.created_at).label("registered"))
-        .join(Checkpoint, Checkpoint.model_id == Model.id)
+        select(Model.name.label("model"), newest.c.created_at.label("registered"))
+        .join(newest, true())
         .where(Model.name.in_(models))
-        .group_by(Model.name)
     ).all()
 
 

@@ -69,6 +69,8 @@ class Latest:
     key: MonitorKey
     evaluation: str
     checkpoint: str
+    registered: datetime
+    """When the checkpoint was registered."""
     digest: str
     baseline: str
     comparisons: tuple[Comparison, ...]

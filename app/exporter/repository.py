@@ -94,6 +94,7 @@ def latest_evaluations(session: Session, monitor_ids: Sequence[UUID]) -> Rows:
             Monitor.model_id,
             Checkpoint.name.label("checkpoint"),
             Checkpoint.weights_digest.label("digest"),
+            Checkpoint.created_at.label("registered"),
             baseline.name.label("baseline"),
         )
         .select_from(Monitor)

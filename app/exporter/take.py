@@ -168,6 +168,7 @@ def _found(
             key=keys[row.monitor_id],
             evaluation=str(row.id),
             checkpoint=row.checkpoint,
+            registered=row.registered,
             digest=row.digest or "",
             baseline=row.baseline,
             comparisons=tuple(

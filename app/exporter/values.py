@@ -49,6 +49,12 @@ def values(reading: Reading, *, features: bool = True) -> Iterator[Metric]:
         ((labels_of(latest), float(latest.invalid)) for latest in reading.latest),
     )
     yield gauge(
+        "evaluated_checkpoint_registered_timestamp_seconds",
+        "When the newest checkpoint with a succeeded evaluation was registered.",
+        MONITOR,
+        ((labels_of(latest), latest.registered.timestamp()) for latest in reading.latest),
+    )
+    yield gauge(
         "control_failed",
         "1 when a negative control of the newest evaluation failed, 0 when it held; without a "
         "value where it does not apply or cannot be told.",

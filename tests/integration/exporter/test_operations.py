@@ -223,6 +223,35 @@ def test_the_newest_checkpoint_says_when_there_was_something_to_measure(
     assert shown == {("support-bot",): (NOON + timedelta(hours=2)).timestamp()}
 
 
+def test_another_look_at_an_older_checkpoint_does_not_stand_for_the_newest(
+    exporter: Exporter, database: Database
+) -> None:
+    with database.unit_of_work() as session:
+        monitor = add_monitor(session, watch=[])
+        for name, hour in (("v1", 1), ("v2", 2)):
+            session.execute(
+                update(Checkpoint)
+                .where(Checkpoint.model_id == monitor.model_id, Checkpoint.name == name)
+                .values(created_at=NOON + timedelta(hours=hour))
+            )
+        add_evaluation(session, monitor, "v2", state="failed")
+        add_evaluation(session, monitor, "v1", state="succeeded")
+
+    judged = "evaluated_checkpoint_registered_timestamp_seconds"
+
+    assert named(scrape(exporter), judged, "model", "monitor") == {
+        ("support-bot", "nightly"): (NOON + timedelta(hours=1)).timestamp()
+    }
+
+    with database.unit_of_work() as session:
+        add_evaluation(session, monitor, "v2", state="succeeded")
+        add_evaluation(session, monitor, "v1", state="succeeded")
+
+    assert named(scrape(exporter), judged, "model", "monitor") == {
+        ("support-bot", "nightly"): (NOON + timedelta(hours=2)).timestamp()
+    }
+
+
 def test_a_message_that_is_not_due_yet_is_not_stuck(exporter: Exporter, database: Database) -> None:
     """A failed attempt waits on purpose before it is tried again."""
     with database.unit_of_work() as session:

@@ -41,6 +41,7 @@ def fullest(key: MonitorKey, watched: int, dictionaries: int, controls: int) -> 
         key,
         evaluation="e",
         checkpoint="v2",
+        registered=MOMENT,
         digest="d",
         baseline="v1",
         comparisons=tuple(
@@ -103,15 +104,15 @@ MODEL, DEPLOYMENT = MAX_ALIASES + 4, 8
 
 @pytest.mark.parametrize(("w", "d", "c"), [(0, 0, 0), (3, 2, 6), (200, 20, 6)])
 def test_a_monitor_has_as_many_series_as_the_page_says(w: int, d: int, c: int) -> None:
-    assert "**6w + 4d + c + 84**" in PAGE.read_text()
+    assert "**6w + 4d + c + 85**" in PAGE.read_text()
     assert f"A model adds at most {MODEL}" in PAGE.read_text()
 
-    assert series(1, 1, w, d, c) == 6 * w + 4 * d + c + 84 + MODEL + DEPLOYMENT
+    assert series(1, 1, w, d, c) == 6 * w + 4 * d + c + 85 + MODEL + DEPLOYMENT
 
 
 def test_the_suggested_limit_admits_the_fleet_that_it_is_suggested_for() -> None:
     jobs = yaml.safe_load((PAGE.parents[1] / "deploy/prometheus/prometheus.yml").read_text())
     limit = jobs["scrape_configs"][0]["sample_limit"]
-    monitor = 6 * MAX_WATCHED + 4 * MAX_DICTIONARIES + len(CONTROLS) + 84
+    monitor = 6 * MAX_WATCHED + 4 * MAX_DICTIONARIES + len(CONTROLS) + 85
 
     assert 50 * 4 * monitor + 50 * MODEL + DEPLOYMENT + 100 < limit

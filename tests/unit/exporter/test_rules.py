@@ -64,6 +64,7 @@ class FullState:
                     key,
                     evaluation="e",
                     checkpoint="v2",
+                    registered=moment,
                     digest="d",
                     baseline="v1",
                     comparisons=(
