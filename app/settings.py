@@ -84,6 +84,15 @@ class Settings(BaseSettings):
     metrics_key: str | None = Field(
         default=None, description="A key for /metrics of the API, and for nothing else."
     )
+    session_secret: str | None = Field(
+        default=None,
+        description="What sessions of the web pages are signed with, at least 32 characters; of "
+        "several, separated by commas, the first signs and all are good. Default: derived from "
+        "key_pepper, else <data_dir>/session_secret, which is made.",
+    )
+    session_lifetime: float = Field(
+        default=12 * 3600.0, ge=60, le=30 * 86400, description="Of a sign-in to the web pages."
+    )
     max_body_bytes: int = Field(default=64 << 20, ge=1024)
     long_poll_max: float = Field(default=60.0, ge=0)
     public_url: str = Field(
@@ -200,6 +209,14 @@ class Settings(BaseSettings):
                 "is no whole key: `featuredrift keys generate` prints one that is kept nowhere"
             )
         return key
+
+    @field_validator("session_secret")
+    @classmethod
+    def _long_secrets(cls, value: str | None) -> str | None:
+        # The value stays out of the message, which is printed.
+        if value is not None and any(len(part.strip()) < 32 for part in value.split(",")):
+            raise ValueError("each secret must have at least 32 characters, chosen at random")
+        return value
 
     @field_validator("public_url")
     @classmethod
