@@ -165,6 +165,10 @@ def _read(base: str, line: Filled, top: Filled, options: argparse.Namespace) -> 
                 if cursor is None:
                     return found
 
+        def series(index: int) -> int:
+            path = f"/v1/features/{features[index % len(features)]}/series"
+            return _items(client, path, {"comparison": "baseline"})
+
         def drifted(_index: int) -> int:
             asked = {"verdict": "drifted", "sort": "drift_score", "limit": "50"}
             return _items(client, f"/v1/evaluations/{top.evaluations[0]}/verdicts", asked)
@@ -172,10 +176,13 @@ def _read(base: str, line: Filled, top: Filled, options: argparse.Namespace) -> 
         print(describe())
         good = [
             _measure("history, newest 50", page, options.requests, min(50, options.checkpoints)),
+            _measure(
+                f"series, all {options.checkpoints}", series, options.requests, options.checkpoints
+            ),
             _measure("most drifted, 50 asked for", drifted, options.requests, 50),
         ]
         few = max(options.requests // 10, 5)
-        everything = f"history, all {options.checkpoints}, in pages of 500"
+        everything = f"history with all evidence, all {options.checkpoints}, in pages of 500"
         _measure(everything, whole, few, options.checkpoints)
     return 0 if all(good) else 1
 

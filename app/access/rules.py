@@ -37,6 +37,7 @@ _READ = (
     "/v1/feature-sets/{feature_set}/versions/{version}/features",
     "/v1/features/{feature}",
     "/v1/features/{feature}/history",
+    "/v1/features/{feature}/series",
     "/v1/monitors",
     "/v1/monitors/{monitor}",
     "/v1/monitors/{monitor}/history",

@@ -1,19 +1,25 @@
-"""SQL of verdicts: lists, histories, and what the gate is decided on."""
+"""SQL of verdicts: lists, and what the gate is decided on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, literal, or_, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
-from app.core.rows import newest_first
 from app.evaluations.tables import Evaluation
 from app.monitors.tables import Monitor
-from app.registry.tables import Checkpoint, Feature, FeatureSetVersion
+from app.registry.tables import Checkpoint
 from app.verdicts.tables import Control, Verdict
 
 
@@ -22,13 +28,6 @@ class VerdictPosition(NamedTuple):
 
     score: float
     feature: str
-    comparison: str
-
-
-class HistoryPosition(NamedTuple):
-    """Where a page of a feature's history ends."""
-
-    evaluation: UUID
     comparison: str
 
 
@@ -46,28 +45,6 @@ class VerdictFilter:
     paged: bool | None = None
     slow_drift: bool | None = None
     token_level: bool | None = None
-
-
-@dataclass(frozen=True)
-class EvaluationLine:
-    """An evaluation in a monitor's history."""
-
-    evaluation: Evaluation
-    checkpoint: str
-    baseline: str
-    previous: str | None
-    feature_set_version: int | None
-
-
-@dataclass(frozen=True)
-class FeatureLine:
-    """A verdict in a feature's history."""
-
-    verdict: Verdict
-    monitor: str
-    checkpoint: str
-    feature_set_version: int
-    created_at: datetime
 
 
 @dataclass(frozen=True)
@@ -169,97 +146,6 @@ def flag_counts(session: Session, evaluation_ids: Sequence[UUID]) -> dict[tuple[
         .group_by(Verdict.evaluation_id, Verdict.comparison)
     )
     return {(row[0], row[1]): Flags(row[2], row[3]) for row in rows}
-
-
-def monitor_history(
-    session: Session, monitor_id: UUID, after: UUID | None, limit: int
-) -> Sequence[EvaluationLine]:
-    """Evaluations of a monitor, newest first, one more than `limit`."""
-    baseline, previous = aliased(Checkpoint), aliased(Checkpoint)
-    statement = (
-        select(Evaluation, Checkpoint.name, baseline.name, previous.name, FeatureSetVersion.number)
-        .join(Checkpoint, Evaluation.checkpoint_id == Checkpoint.id)
-        .join(baseline, Evaluation.baseline_checkpoint_id == baseline.id)
-        .outerjoin(previous, Evaluation.previous_checkpoint_id == previous.id)
-        .outerjoin(FeatureSetVersion, Evaluation.feature_set_version_id == FeatureSetVersion.id)
-        .where(Evaluation.monitor_id == monitor_id)
-    )
-    rows = session.execute(newest_first(statement, Evaluation.id, after, limit))
-    return [EvaluationLine(*row) for row in rows]
-
-
-def feature_history(
-    session: Session,
-    feature_id: UUID,
-    *,
-    monitor: str | None,
-    comparison: str | None,
-    after: HistoryPosition | None,
-    limit: int,
-) -> Sequence[FeatureLine]:
-    """Verdicts on the feature's name in every version of its set, newest first, one too many."""
-    asked, version = aliased(Feature), aliased(FeatureSetVersion)
-    feature_set = (
-        select(version.feature_set_id)
-        .join(asked, asked.feature_set_version_id == version.id)
-        .where(asked.id == feature_id)
-        .scalar_subquery()
-    )
-    name = select(asked.name).where(asked.id == feature_id).scalar_subquery()
-    of_the_set = (
-        select(Feature.id)
-        .join(FeatureSetVersion, Feature.feature_set_version_id == FeatureSetVersion.id)
-        .where(FeatureSetVersion.feature_set_id == feature_set, Feature.name == name)
-    )
-    # The page's keys come from the index alone; of the wide rows only the page's are read.
-    keys = select(Verdict.evaluation_id, Verdict.comparison, Verdict.feature_id).where(
-        Verdict.feature_id.in_(of_the_set)
-    )
-    if monitor is not None:
-        keys = (
-            keys.join(Evaluation, Verdict.evaluation_id == Evaluation.id)
-            .join(Monitor, Evaluation.monitor_id == Monitor.id)
-            .where(Monitor.name == monitor)
-        )
-    if comparison is not None:
-        keys = keys.where(Verdict.comparison == comparison)
-    if after is not None:
-        keys = keys.where(
-            or_(
-                Verdict.evaluation_id < after.evaluation,
-                and_(
-                    Verdict.evaluation_id == after.evaluation,
-                    Verdict.comparison > after.comparison,
-                ),
-            )
-        )
-    page = (
-        keys.order_by(Verdict.evaluation_id.desc(), Verdict.comparison).limit(limit + 1).subquery()
-    )
-    rows = session.execute(
-        select(
-            Verdict,
-            Monitor.name,
-            Checkpoint.name,
-            FeatureSetVersion.number,
-            Evaluation.created_at,
-        )
-        .join(
-            page,
-            and_(
-                Verdict.evaluation_id == page.c.evaluation_id,
-                Verdict.comparison == page.c.comparison,
-                Verdict.feature_id == page.c.feature_id,
-            ),
-        )
-        .join(Feature, Verdict.feature_id == Feature.id)
-        .join(FeatureSetVersion, Feature.feature_set_version_id == FeatureSetVersion.id)
-        .join(Evaluation, Verdict.evaluation_id == Evaluation.id)
-        .join(Monitor, Evaluation.monitor_id == Monitor.id)
-        .join(Checkpoint, Evaluation.checkpoint_id == Checkpoint.id)
-        .order_by(Verdict.evaluation_id.desc(), Verdict.comparison)
-    )
-    return [FeatureLine(*row) for row in rows]
 
 
 def newest_evaluations(session: Session, checkpoint_id: UUID) -> dict[UUID, Evaluation]:

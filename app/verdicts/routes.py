@@ -16,8 +16,9 @@ from app.registry.definitions import NAME_PATTERN, Name
 from app.registry.schemas.names import CheckpointName, ModelName, MonitorName
 from app.registry.service.feature_sets import find_feature
 from app.registry.service.models import find_checkpoint, find_model
-from app.verdicts import passages, repository, service
-from app.verdicts.repository import HistoryPosition, VerdictFilter, VerdictPosition
+from app.verdicts import histories, passages, repository, service
+from app.verdicts.histories import HistoryPosition
+from app.verdicts.repository import VerdictFilter, VerdictPosition
 from app.verdicts.schemas import (
     CausalVerdict,
     Change,
@@ -32,6 +33,10 @@ from app.verdicts.schemas import (
     VerdictName,
     VerdictOut,
 )
+from app.verdicts.series_schemas import SeriesPoint
+
+MAX_POINTS = 1000
+"""A point is a twentieth of a verdict with all that it rests on."""
 
 router = APIRouter(tags=["verdicts"], responses=PROBLEM_RESPONSES)
 
@@ -109,7 +114,7 @@ def monitor_history(
     after = decode_cursor(cursor, UUID)
     with database.unit_of_work() as session:
         found = find_monitor(session, monitor)
-        rows = repository.monitor_history(session, found.monitor.id, after, limit)
+        rows = histories.monitor_history(session, found.monitor.id, after, limit)
         page, following = make_page(rows, limit, lambda line: line.evaluation.id)
         return Page(items=service.present_history(session, page), next_cursor=following)
 
@@ -127,7 +132,7 @@ def feature_history(
     after = decode_cursor(cursor, HistoryPosition)
     with database.unit_of_work() as session:
         find_feature(session, feature)
-        rows = repository.feature_history(
+        rows = histories.feature_history(
             session, feature, monitor=monitor, comparison=comparison, after=after, limit=limit
         )
     page, following = make_page(
@@ -138,6 +143,28 @@ def feature_history(
     return Page(
         items=[FeatureHistoryItem.model_validate(line) for line in page], next_cursor=following
     )
+
+
+@router.get("/features/{feature}/series")
+def feature_series(
+    feature: UUID,
+    database: AppDatabase,
+    monitor: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
+    comparison: Comparison | None = None,
+    cursor: Cursor = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_POINTS, description="Points a page")] = MAX_POINTS,
+) -> Page[SeriesPoint]:
+    """A feature's line over checkpoints, newest first: its history without the evidence."""
+    after = decode_cursor(cursor, HistoryPosition)
+    with database.unit_of_work() as session:
+        find_feature(session, feature)
+        rows = histories.feature_series(
+            session, feature, monitor=monitor, comparison=comparison, after=after, limit=limit
+        )
+    page, following = make_page(
+        rows, limit, lambda row: HistoryPosition(row.evaluation, row.comparison)
+    )
+    return Page(items=[SeriesPoint.model_validate(row) for row in page], next_cursor=following)
 
 
 @router.get("/models/{model}/checkpoints/{checkpoint}/gate", tags=["gate"])

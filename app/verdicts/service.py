@@ -16,7 +16,8 @@ from app.monitors.tables import Monitor
 from app.registry.tables import Checkpoint, Model
 from app.verdicts import repository
 from app.verdicts.gate import NAMED_FEATURES, Standing, decide
-from app.verdicts.repository import EvaluationLine, Flags, Named
+from app.verdicts.histories import EvaluationLine
+from app.verdicts.repository import Flags, Named
 from app.verdicts.schemas import (
     Comparison,
     ComparisonOut,

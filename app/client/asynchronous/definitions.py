@@ -17,6 +17,7 @@ from app.registry.schemas.feature_sets import (
     VersionOut,
 )
 from app.verdicts.schemas import FeatureHistoryItem
+from app.verdicts.series_schemas import SeriesPoint
 
 
 class AsyncCorpora:
@@ -168,3 +169,14 @@ class AsyncFeatureSets:
         return self._transport.pages(
             FeatureHistoryItem, "features", feature, "history", query=query
         )
+
+    def series(
+        self,
+        feature: UUID | str,
+        *,
+        monitor: str | None = None,
+        comparison: Literal["baseline", "previous"] | None = None,
+    ) -> AsyncIterator[SeriesPoint]:
+        """A feature's line over checkpoints, newest first: its history without the evidence."""
+        query = {"monitor": monitor, "comparison": comparison}
+        return self._transport.pages(SeriesPoint, "features", feature, "series", query=query)

@@ -18,6 +18,7 @@ from app.registry.schemas.feature_sets import (
     VersionOut,
 )
 from app.verdicts.schemas import FeatureHistoryItem
+from app.verdicts.series_schemas import SeriesPoint
 
 
 class Corpora:
@@ -167,3 +168,14 @@ class FeatureSets:
         return self._transport.pages(
             FeatureHistoryItem, "features", feature, "history", query=query
         )
+
+    def series(
+        self,
+        feature: UUID | str,
+        *,
+        monitor: str | None = None,
+        comparison: Literal["baseline", "previous"] | None = None,
+    ) -> Iterator[SeriesPoint]:
+        """A feature's line over checkpoints, newest first: its history without the evidence."""
+        query = {"monitor": monitor, "comparison": comparison}
+        return self._transport.pages(SeriesPoint, "features", feature, "series", query=query)

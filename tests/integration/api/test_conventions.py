@@ -159,6 +159,12 @@ def _walk(client: TestClient, path: str) -> Iterator[str]:
         ),
         (
             "GET",
+            "/v1/features/019ab7d2-5c00-7000-8000-000000000001/series",
+            404,
+            "unknown_feature",
+        ),
+        (
+            "GET",
             "/v1/evaluations/019ab7d2-5c00-7000-8000-000000000001",
             404,
             "unknown_evaluation",

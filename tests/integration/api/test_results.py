@@ -371,6 +371,20 @@ def test_a_feature_is_followed_over_checkpoints_and_versions(
     ]
     only = line.get(f"/v1/features/{first}/history?comparison=previous&monitor=watch").json()
     assert len(only["items"]) == 2
+    for asked in ("", "&comparison=previous", "&monitor=watch"):
+        history = line.get(f"/v1/features/{first}/history?limit=9{asked}").json()["items"]
+        points = line.get(f"/v1/features/{first}/series?limit=9{asked}").json()["items"]
+        assert points == [
+            {name: (item | item["verdict"])[name] for name in points[0]}
+            | {"verdict": item["verdict"]["verdict"]}
+            for item in history
+        ]
+    page = line.get(f"/v1/features/{first}/series?limit=3").json()
+    rest = line.get(f"/v1/features/{first}/series?cursor={page['next_cursor']}").json()
+    assert [point["checkpoint"] for point in page["items"] + rest["items"]] == [
+        *("third", "third", "second", "second")
+    ]
+    assert rest["next_cursor"] is None
     assert line.get(f"/v1/features/{first}").json()["name"] == "up"
 
 

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as parse_openmetrics,
 )
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, select, text
 from sqlalchemy.engine import make_url
 
 from app.core.clock import now
@@ -49,7 +49,12 @@ def test_every_sample_is_what_the_rows_say(exporter: Exporter, database: Databas
         return f"featuredrift_{name}", frozenset((ids | labels).items())
 
     lower, upper = wilson(1, 2)
+    with database.unit_of_work() as session:
+        registered = session.scalars(
+            select(Checkpoint.created_at).where(Checkpoint.name == "v2")
+        ).one()
     expected: Samples = {
+        key("evaluated_checkpoint_registered_timestamp_seconds"): registered.timestamp(),
         key("drifted_features_ratio", comparison="baseline"): 0.5,
         key("drifted_features_ratio_lower", comparison="baseline"): lower,
         key("drifted_features_ratio_upper", comparison="baseline"): upper,
