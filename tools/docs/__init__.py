@@ -1,0 +1,1 @@
+"""The documentation site: what MkDocs needs beside its configuration, and the generated pages."""
