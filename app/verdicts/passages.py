@@ -11,7 +11,8 @@ from app.core.artifacts import ArtifactStore
 from app.core.errors import NotFoundError
 from app.evaluations.tables import Evaluation
 from app.registry.tables import Corpus
-from app.verdicts.schemas import Comparison, FeaturePassages, PassageOut, PassageUnit
+from app.verdicts.passages_schemas import FeaturePassages, PassageOut, PassageUnit
+from app.verdicts.schemas import Comparison
 
 
 def corpus_key(session: Session, evaluation: UUID) -> str:

@@ -18,6 +18,7 @@ from app.registry.service.feature_sets import find_feature
 from app.registry.service.models import find_checkpoint, find_model
 from app.verdicts import histories, passages, repository, service
 from app.verdicts.histories import HistoryPosition
+from app.verdicts.passages_schemas import PassagesOut
 from app.verdicts.repository import VerdictFilter, VerdictPosition
 from app.verdicts.schemas import (
     CausalVerdict,
@@ -28,7 +29,6 @@ from app.verdicts.schemas import (
     FeatureHistoryItem,
     GateOut,
     MonitorHistoryItem,
-    PassagesOut,
     Sort,
     VerdictName,
     VerdictOut,

@@ -10,13 +10,12 @@ from app.client.errors import UnreachableError, WaitTimeoutError
 from app.client.protocol import PAGE_SIZE, POLL_SECONDS, build, path_of, several
 from app.client.waiting import Deadline, async_pause
 from app.evaluations.schemas import EvaluationCreate, EvaluationOut, State
+from app.verdicts.passages_schemas import FeaturePassages, PassagesOut
 from app.verdicts.schemas import (
     CausalVerdict,
     Change,
     Diagnosis,
     EarnsKeep,
-    FeaturePassages,
-    PassagesOut,
     Sort,
     VerdictName,
     VerdictOut,

@@ -11,13 +11,12 @@ from app.client.protocol import PAGE_SIZE, POLL_SECONDS, build, path_of, several
 from app.client.synchronous.transport import Transport
 from app.client.waiting import Deadline, pause
 from app.evaluations.schemas import EvaluationCreate, EvaluationOut, State
+from app.verdicts.passages_schemas import FeaturePassages, PassagesOut
 from app.verdicts.schemas import (
     CausalVerdict,
     Change,
     Diagnosis,
     EarnsKeep,
-    FeaturePassages,
-    PassagesOut,
     Sort,
     VerdictName,
     VerdictOut,
