@@ -43,6 +43,7 @@ from app.reports.routes import router as reports
 from app.runbooks.routes import router as runbooks
 from app.settings import Settings, get_settings
 from app.verdicts.routes import router as verdicts
+from app.web.pages import install_pages
 from app.webhooks.routes import router as webhooks
 
 # Twice as many threads as there may be callers waiting: the others are never kept out.
@@ -85,6 +86,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.waiting = Waiting(settings.long_poll_max)
     install_problem_handlers(app)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    install_pages(app)
     app.add_middleware(Guard, authenticator=app.state.authenticator)
     v1 = APIRouter(prefix="/v1")
     for router in (

@@ -140,12 +140,21 @@ class Authenticator:
         code, detail = reason or _UNKNOWN
         raise AuthenticationError(detail, code=code)
 
-    def principal_of_id(self, key_id: UUID) -> Principal | None:
-        """The principal of a key that was checked before, if it still works: for sessions."""
+    def principal_of_id(
+        self, key_id: UUID, signed_in_at: datetime | None = None
+    ) -> Principal | None:
+        """The principal of a key that was checked before, if it still works: for sessions.
+
+        Args:
+            signed_in_at: when it was checked; a key that has been rotated since is another key, as
+                soon as the one before it works no longer.
+        """
         moment = self._clock()
         with self._database.unit_of_work() as session:
             row = repository.get_key(session, key_id)
             if row is None or _ended(row, moment) is not None:
+                return None
+            if signed_in_at is not None and _replaced(row, signed_in_at, moment):
                 return None
             return _principal(row)
 
@@ -174,6 +183,13 @@ def _ended(row: ApiKey, moment: datetime) -> tuple[str, str] | None:
     if row.expires_at is not None and row.expires_at <= moment:
         return "expired_api_key", f"the key {row.name!r} expired at {row.expires_at}; rotate it"
     return None
+
+
+def _replaced(row: ApiKey, since: datetime, moment: datetime) -> bool:
+    # Sessions know their begin to the second.
+    if row.rotated_at is None or since >= row.rotated_at.replace(microsecond=0):
+        return False
+    return row.previous_expires_at is None or row.previous_expires_at <= moment
 
 
 def _principal(row: ApiKey) -> Principal:

@@ -91,9 +91,16 @@ _ADMIN = (
     "POST /v1/api-keys/{key}:revoke",
     "POST /v1/api-keys/{key}:rotate",
 )
+# The web pages' routes; a page's forms are changes.
+_PAGES = {
+    "GET /": "read",
+    "GET /models": "read",
+    "POST /sign-out": "read",
+}
 
 RULES: Mapping[str, str] = MappingProxyType(
     {
+        **_PAGES,
         **{f"GET {path}": "read" for path in _READ},
         **dict.fromkeys(_WRITE, "write"),
         **dict.fromkeys(_ADMIN, "admin"),
@@ -104,6 +111,10 @@ RULES: Mapping[str, str] = MappingProxyType(
         "GET /runbooks/": OPEN,
         "GET /runbooks/{alert}": OPEN,
         "GET /v1/schemas/report-1.json": OPEN,
+        # Here a key is given, and the form's style has to load before.
+        "GET /sign-in": OPEN,
+        "POST /sign-in": OPEN,
+        "GET /static/{name}": OPEN,
     }
 )
 """Method and template of a route → a scope, `open`, or `signed`."""

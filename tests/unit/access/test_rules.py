@@ -34,6 +34,9 @@ def test_what_is_open_is_named_here() -> None:
         "GET /runbooks/",
         "GET /runbooks/{alert}",
         "GET /v1/schemas/report-1.json",
+        "GET /sign-in",
+        "GET /static/{name}",
+        "POST /sign-in",
         "POST /v1/integrations/mlflow",
     }
     assert set(plain_routes_of(APPLICATION)) == {*OWN_DOORS, METRICS}
