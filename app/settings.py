@@ -119,6 +119,12 @@ class Settings(BaseSettings):
     shard_hard_limit: float = Field(default=1800.0, gt=0)
     visibility_timeout: float = Field(default=3600.0, gt=0)
     dispatch_interval: float = Field(default=0.2, gt=0)
+    max_queued_evaluations: int = Field(
+        default=10_000,
+        ge=0,
+        description="Evaluations that may wait for a worker; a POST that would start another is "
+        "answered 429 with Retry-After. 0: any number.",
+    )
     republish_after: float = Field(
         default=30.0, gt=0, description="A queued shard that nobody claimed is announced again."
     )

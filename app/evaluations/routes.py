@@ -8,12 +8,13 @@ from sqlalchemy.orm import Session
 
 from app.access.routes import Post
 from app.access.service import Answer
-from app.core.dependencies import AppDatabase, AppWaiting
+from app.core.dependencies import AppDatabase, AppSettings, AppWaiting
 from app.core.paging import Cursor, Limit, Page, decode_cursor, make_page
 from app.core.problems import PROBLEM_RESPONSES
 from app.core.references import referred_to_by
 from app.core.waiting import Wait
 from app.evaluations import ledger, repository, service
+from app.evaluations.admission import admit
 from app.evaluations.schemas import EvaluationCreate, EvaluationOut, State
 from app.monitors.service import find_monitor
 from app.registry.definitions import NAME_PATTERN
@@ -27,7 +28,7 @@ NameFilter = Annotated[str | None, Query(pattern=NAME_PATTERN)]
 @router.post(
     "", status_code=202, response_model=EvaluationOut, responses={200: {"model": EvaluationOut}}
 )
-def start_evaluation(body: EvaluationCreate, post: Post) -> Response:
+def start_evaluation(body: EvaluationCreate, settings: AppSettings, post: Post) -> Response:
     """Evaluate a checkpoint with a monitor now. The same inputs have one evaluation, ever."""
 
     def work(session: Session) -> Answer:
@@ -37,6 +38,8 @@ def start_evaluation(body: EvaluationCreate, post: Post) -> Response:
         with referred_to_by("checkpoint"):
             checkpoint = find_checkpoint(session, model, body.checkpoint)
         evaluation_id, created = service.start(session, model, monitor.monitor, checkpoint)
+        if created:
+            admit(session, settings.max_queued_evaluations)
         return _answer(session, evaluation_id, 202 if created else 200)
 
     return post.answer(work)
@@ -96,12 +99,14 @@ def cancel_evaluation(evaluation: UUID, post: Post) -> Response:
 
 
 @router.post("/{evaluation}:retry", status_code=202, response_model=EvaluationOut)
-def retry_evaluation(evaluation: UUID, post: Post) -> Response:
+def retry_evaluation(evaluation: UUID, settings: AppSettings, post: Post) -> Response:
     """Work again on a failed or cancelled evaluation; finished snapshots are kept."""
 
     def work(session: Session) -> Answer:
         service.find_state(session, evaluation)
         ledger.retry_evaluation(session, evaluation)
+        session.flush()
+        admit(session, settings.max_queued_evaluations)
         return _answer(session, evaluation, 202)
 
     return post.answer(work)

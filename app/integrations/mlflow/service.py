@@ -10,6 +10,7 @@ from app.access import audit
 from app.core.errors import InvalidInputError, UnavailableError
 from app.core.preconditions import etag
 from app.core.text import find_text_fault
+from app.evaluations.admission import admit
 from app.evaluations.service import start_all
 from app.integrations.mlflow.mapping import MlflowModel, fill, reachable
 from app.integrations.mlflow.schemas import (
@@ -103,6 +104,8 @@ def _register(
     started: list[UUID] = []
     if created:
         started, _ = start_all(session, model, checkpoint)
+        if started:
+            admit(session, settings.max_queued_evaluations)
         audit.record(
             session,
             actor=ACTOR,

@@ -12,6 +12,7 @@ from app.core.dependencies import AppDatabase, AppSettings
 from app.core.paging import Cursor, Limit, Page, decode_cursor, make_page
 from app.core.preconditions import IfMatch, etag
 from app.core.problems import PROBLEM_RESPONSES
+from app.evaluations.admission import admit
 from app.evaluations.service import newest_ids, start_all
 from app.registry.repository import models as repository
 from app.registry.schemas.models import (
@@ -52,6 +53,8 @@ def register_checkpoint(
             out = _present(model, checkpoint, parent, existing)
             return Answer(200, out, {"Location": out.links["self"]})
         started, skipped = start_all(session, found, checkpoint)
+        if started:
+            admit(session, settings.max_queued_evaluations)
         out = _present(model, checkpoint, parent, started, skipped)
         if not started:
             return Answer(201, out, {"Location": out.links["self"]})

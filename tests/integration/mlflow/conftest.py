@@ -58,6 +58,11 @@ def client(believing: Settings) -> Iterator[TestClient]:
 @pytest.fixture
 def deliver(client: TestClient) -> Deliver:
     """Send a message as MLflow 3 sends it."""
+    return sender(client)
+
+
+def sender(client: TestClient) -> Deliver:
+    """What sends messages to a client's application."""
 
     def send(
         event: str,

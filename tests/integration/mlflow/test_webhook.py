@@ -9,8 +9,8 @@ from fastapi.testclient import TestClient
 
 from app.main import create_app
 from app.settings import Settings
-from tests.integration.mlflow.conftest import Deliver, version
-from tests.support.api import make_checkpoint
+from tests.integration.mlflow.conftest import Deliver, sender, version
+from tests.support.api import make_checkpoint, register_line
 
 CREATED = "model_version.created"
 ALIAS = "model_version_alias.created"
@@ -202,3 +202,22 @@ def test_a_signed_message_that_makes_no_sense_is_refused_with_the_reason(
 def test_a_signed_message_without_its_time_is_refused(deliver: Deliver, at: str) -> None:
     response = deliver(CREATED, version(7, "/x"), at=at)
     assert (response.status_code, response.json()["field"]) == (422, "timestamp")
+
+
+def test_a_full_queue_refuses_a_version_which_may_be_sent_again(
+    believing: Settings, settings: Settings
+) -> None:
+    narrow = believing.model_copy(update={"max_queued_evaluations": 1})
+    with TestClient(create_app(narrow), raise_server_exceptions=False) as client:
+        register_line(client, narrow)
+        send = sender(client)
+        sources = [make_checkpoint(settings.allowed_roots[0] / f"run-{n}") for n in (1, 2)]
+        assert send(CREATED, version(1, sources[0])).status_code == 202
+
+        refused = send(CREATED, version(2, sources[1]), delivery="d-2")
+
+        assert (refused.status_code, refused.json()["code"]) == (429, "queue_full")
+        assert client.get("/v1/models/bot/checkpoints/v2").status_code == 404
+        (open_one,) = client.get("/v1/models/bot/checkpoints/v1").json()["evaluations"]
+        assert client.post(f"/v1/evaluations/{open_one}:cancel").status_code == 200
+        assert send(CREATED, version(2, sources[1]), delivery="d-2").status_code == 202
