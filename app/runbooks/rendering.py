@@ -19,9 +19,11 @@ _ADDRESS = "http://127.0.0.1:8321"
 _ELSEWHERE = re.compile(r"https?://")
 _STYLE = """
 :root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem;
+  background: Canvas; color: CanvasText; overflow-wrap: anywhere; }
 code, pre { font: 0.9em/1.45 ui-monospace, monospace; }
-pre { overflow-x: auto; padding: 0.75rem; border: 1px solid #8886; border-radius: 4px; }
+pre { padding: 0.75rem; border: 1px solid #8886; border-radius: 4px; }
+pre, code { white-space: pre-wrap; }
 table { border-collapse: collapse; }
 th, td { text-align: left; vertical-align: top; padding: 0.25rem 0.75rem 0.25rem 0; }
 td { border-top: 1px solid #8886; }
@@ -62,6 +64,10 @@ def render(name: str, address: str) -> str:
         for part in (token, *(token.children or ())):
             if part.type in {"text", "code_inline", "code_block", "fence"}:
                 part.content = part.content.replace(_ADDRESS, address)
+    for cell, content, end in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if cell.type == "th_open" and not content.content:
+            # A column without a name has no header, which a screen reader would announce.
+            cell.tag = end.tag = "td"
     body = parser.renderer.render(tokens, parser.options, {})
     title = "Runbooks" if name == INDEX else f"{name} · Runbook"
     return (
