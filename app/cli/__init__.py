@@ -8,8 +8,10 @@ from pydantic_settings import SettingsError
 
 from app.cli import (
     alerts,
+    audit,
     check,
     checkpoints,
+    corpora,
     definitions,
     doctor,
     evaluations,
@@ -45,10 +47,12 @@ check.register(app)
 doctor.register(app)
 retention.register(app)
 keys.register(app)
+audit.register(app)
 report.register(app)
 for part in (models, checkpoints, evaluations, monitors, verdicts, alerts, repairs, definitions):
     part.register(app)
 features.register(app)
+corpora.register(app)
 
 
 def main() -> None:

@@ -1,0 +1,37 @@
+"""What a file that cannot be imported says: where, what is wrong, and what to do."""
+
+from pathlib import Path
+from typing import Any, NoReturn
+
+from app.core.errors import InvalidInputError
+
+
+class ImportRefusedError(InvalidInputError):
+    """A file from elsewhere does not hold what was expected of it."""
+
+    code = "import_refused"
+
+
+def refuse(place: str | Path, message: str, value: Any = None) -> NoReturn:
+    """Stop the import.
+
+    Args:
+        place: the file, with line or row.
+        message: what is wrong there, and what to do.
+    """
+    raise ImportRefusedError(f"{place}: {message}", field=str(place), value=value)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file that must be there.
+
+    Raises:
+        ImportRefusedError: it is missing, no plain file, or not readable.
+    """
+    try:
+        if path.is_dir():
+            refuse(path, "is a folder; name a file in it")
+        with path.open("rb"):
+            return path.stat().st_size
+    except OSError as error:
+        refuse(path, f"cannot be read: {error.strerror or error}")
