@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 NAMES = ("capture", "comparison", "diagnosis", "evidence", "latency")
-OPERATIONS = ("scrape", "registration", "history")
+OPERATIONS = ("scrape", "registration", "history", "load")
 
 
 def main(names: list[str]) -> int:

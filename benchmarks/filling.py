@@ -5,6 +5,7 @@ Ids are UUIDs of version 7, as the service's are, so that newer rows have greate
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -119,14 +120,15 @@ def fill_monitor(
     run(
         "INSERT INTO evaluations (id, created_at, monitor_id, checkpoint_id, "
         "baseline_checkpoint_id, corpus_id, feature_set_version_id, dictionary_id, policy, "
-        "inputs_digest, state, step, started_at, finished_at) "
+        "inputs_digest, state, step, started_at, finished_at, summary) "
         "SELECT uuidv7(), now() - make_interval(hours => %s - i), %s, c.id, b.id, %s, %s, %s, "
-        "'{}', i::text, 'succeeded', 'done', now(), now() FROM generate_series(1, %s) i "
+        "'{}', i::text, 'succeeded', 'done', now(), now(), %s FROM generate_series(1, %s) i "
         "JOIN checkpoints c ON c.model_id = %s AND c.name = 'step-' || i "
         "JOIN checkpoints b ON b.model_id = %s AND b.name = 'step-0' ORDER BY i",
         [
             *(evaluations, monitor_id, corpus_id, target, dictionary_id),
-            *(evaluations, model_id, model_id),
+            *(Jsonb({"comparisons": {"baseline": summary_of(features)}}), evaluations),
+            *(model_id, model_id),
         ],
     )
     found = run("SELECT id FROM evaluations WHERE monitor_id = %s ORDER BY id", [monitor_id])
@@ -135,6 +137,19 @@ def fill_monitor(
         "SELECT id FROM features WHERE feature_set_version_id = %s ORDER BY position", [version_id]
     )
     return Filled(model, monitor_id, version_id, [row[0] for row in listed], ids)
+
+
+def summary_of(features: int) -> dict[str, Any]:
+    """What the pipeline writes of a comparison in which every tenth feature has drifted."""
+    drifted = -(-features // 10)
+    return {
+        "counts": {"drifted": drifted, "stable": features - drifted},
+        "drifted_ratio": drifted / features,
+        "drifted_lower": 0.0,
+        "drifted_upper": 1.0,
+        "paged": 0,
+        "slow_drift": 0,
+    }
 
 
 def copy_verdicts(connection: psycopg.Connection, filled: Filled) -> int:

@@ -28,14 +28,17 @@ from app.verdicts.schemas import (
 )
 
 _NOBODY = Named()
+_FIGURES = frozenset({"counts", "paged", "slow_drift"})
+"""What the pipeline has counted of each comparison, over all features."""
 
 
 def gate_of(session: Session, model: Model, checkpoint: Checkpoint) -> GateOut:
     """The gate's answer as things are now."""
     monitors = enabled_monitors(session, model.id)
     newest = repository.newest_evaluations(session, checkpoint.id)
-    ids = [newest[monitor.id].id for monitor in monitors if monitor.id in newest]
-    counted = repository.verdict_counts(session, ids)
+    asked = [newest[monitor.id] for monitor in monitors if monitor.id in newest]
+    ids = [evaluation.id for evaluation in asked]
+    counted = repository.verdict_counts(session, _without_figures(asked))
     controls = repository.failed_controls(session, ids)
     named = repository.named_features(session, ids, NAMED_FEATURES)
     baselines = repository.baseline_names(session, ids)
@@ -89,8 +92,9 @@ def gate_of(session: Session, model: Model, checkpoint: Checkpoint) -> GateOut:
 def present_history(session: Session, lines: Sequence[EvaluationLine]) -> list[MonitorHistoryItem]:
     """A monitor's history as it is answered."""
     ids = [line.evaluation.id for line in lines]
-    counted = repository.verdict_counts(session, ids)
-    flags = repository.flag_counts(session, ids)
+    bare = _without_figures([line.evaluation for line in lines])
+    counted = repository.verdict_counts(session, bare)
+    flags = repository.flag_counts(session, bare)
     controls = repository.failed_controls(session, ids)
     return [
         MonitorHistoryItem(
@@ -176,6 +180,18 @@ def _why_not_evaluated(session: Session, model: Model, monitor: Monitor) -> str:
 def _summary(evaluation: Evaluation, comparison: str) -> Mapping[str, Any]:
     found = ((evaluation.summary or {}).get("comparisons") or {}).get(comparison)
     return found if isinstance(found, Mapping) else {}
+
+
+def _without_figures(evaluations: Sequence[Evaluation]) -> list[UUID]:
+    """Those whose summary does not tell what else must be counted row by row."""
+    return [evaluation.id for evaluation in evaluations if not _has_figures(evaluation)]
+
+
+def _has_figures(evaluation: Evaluation) -> bool:
+    comparisons = (evaluation.summary or {}).get("comparisons") or {}
+    return bool(comparisons) and all(
+        set(_summary(evaluation, comparison)) >= _FIGURES for comparison in comparisons
+    )
 
 
 def _counts(
