@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, func
+from sqlalchemy import BigInteger, CheckConstraint, Index, func, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.ids import new_id
@@ -35,3 +35,28 @@ class AuditEvent(Base):
     key_id: Mapped[UUID | None]
     model: Mapped[str | None] = mapped_column(index=True)
     """The model's name, where it is about one: who is bound to that may read it."""
+
+
+class AuditEntry(Base):
+    """An event's place in the chain, and the hash of it and of the entry before.
+
+    Written by a trigger at the commit of what added the event. Triggers refuse all else.
+    """
+
+    __tablename__ = "audit_chain"
+
+    position: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    """1, 2, 3 … without a gap, in the order of commits."""
+    event_id: Mapped[UUID] = mapped_column(unique=True)
+    hash: Mapped[str]
+
+
+class AuditHead(Base):
+    """The last entry of the chain: what is cut off behind it is missed. One row."""
+
+    __tablename__ = "audit_head"
+    __table_args__ = (CheckConstraint("one", name="one"),)
+
+    one: Mapped[bool] = mapped_column(primary_key=True, server_default=true())
+    position: Mapped[int] = mapped_column(BigInteger)
+    hash: Mapped[str]

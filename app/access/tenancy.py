@@ -41,7 +41,7 @@ from app.webhooks.tables import Delivery, Webhook
 INTERNAL = frozenset(
     {
         *("idempotency_keys", "model_access", "snapshots", "evaluation_snapshots", "shards"),
-        *("outbox", "retired_artifacts", "retention_runs"),
+        *("outbox", "retired_artifacts", "retention_runs", "audit_chain", "audit_head"),
     }
 )
 """Tables whose rows no route shows or takes by id: a new table is conditioned or stands here."""

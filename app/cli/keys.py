@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from app.cli.console import out, print_json, say
 from app.core.clock import now
-from app.core.reachable import StartError, require_postgres
+from app.core.reachable import StartError
 from app.settings import Settings, get_settings
 
 if TYPE_CHECKING:
@@ -210,32 +210,7 @@ def _checked(kind: type[Body], values: dict[str, Any]) -> Body:
 
 def _with(work: "Callable[[Session, Settings], Result]") -> Result:
     """Work in one transaction on the configured database, else on the running `up`'s."""
-    from app.core.database import Database, make_engine
+    from app.cli.own_database import own_database
 
-    settings = get_settings()
-    if "database_url" not in settings.model_fields_set:
-        settings = settings.model_copy(update={"database_url": _embedded_url(settings)})
-    require_postgres(settings)
-    database = Database(make_engine(settings, pool_size=1, application="keys"))
-    try:
-        with database.unit_of_work() as session:
-            return work(session, settings)
-    finally:
-        database.dispose()
-
-
-def _embedded_url(settings: Settings) -> str:
-    """The URL of the Postgres that `featuredrift up` runs; its pid file says where its socket is.
-
-    Raises:
-        StartError: none runs on this data folder.
-    """
-    folder = settings.data_dir.resolve() / "postgres"
-    try:
-        sockets = (folder / "postmaster.pid").read_text().splitlines()[4]
-    except (OSError, IndexError):
-        raise StartError(
-            f"No Postgres runs on {folder}. Set DATABASE_URL to the deployment's, or start "
-            "`featuredrift up` and set FEATUREDRIFT_DATA_DIR to its folder."
-        ) from None
-    return f"postgresql+psycopg://postgres@/postgres?host={sockets}"
+    with own_database("keys") as (database, settings), database.unit_of_work() as session:
+        return work(session, settings)
