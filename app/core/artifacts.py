@@ -12,6 +12,7 @@ from typing import TypeVar
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from app.core.faults import fault_point
 from app.core.file_cache import FileCache
 from app.core.ids import new_id
 
@@ -69,6 +70,7 @@ class ArtifactStore:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            fault_point("mid-write")
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)

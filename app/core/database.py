@@ -17,12 +17,25 @@ UNRESTRICTED = "featuredrift_unrestricted"
 """Execution option of the service's own statements, whose rows no caller is shown."""
 
 
-def make_engine(settings: Settings, *, pool_size: int = 10, application: str) -> Engine:
+def make_engine(
+    settings: Settings,
+    *,
+    pool_size: int = 10,
+    application: str,
+    silence: float | None = None,
+) -> Engine:
     """An engine for one process.
 
     `application` shows in `pg_stat_activity`. Connections are tested when they are taken, so that a
     restarted Postgres costs one reconnect, not one failed request per pooled connection.
+
+    Args:
+        silence: seconds after which Postgres ends a transaction in which nothing happens, and with
+            it the locks of a process that was stopped or cut off; None for never.
     """
+    options = "-c timezone=UTC -c lock_timeout=10s -c statement_timeout=60s"
+    if silence is not None:
+        options += f" -c idle_in_transaction_session_timeout={int(silence * 1000)}"
     return create_engine(
         settings.database_url,
         # Errors are logged, and among the parameters are signing secrets.
@@ -39,7 +52,7 @@ def make_engine(settings: Settings, *, pool_size: int = 10, application: str) ->
             "keepalives_count": 3,
             "tcp_user_timeout": 25_000,
             "application_name": f"featuredrift-{application}",
-            "options": "-c timezone=UTC -c lock_timeout=10s -c statement_timeout=60s",
+            "options": options,
         },
     )
 

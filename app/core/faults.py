@@ -1,21 +1,27 @@
 """Named points at which crash tests make a process die, stop, hang or fail.
 
 Without the environment variable `FEATUREDRIFT_FAULTS`, which no setting and no deployment has, a
-point costs one comparison. With it, the variable names a folder; a file `<point>.<anything>` there
-holds what the next process at that point shall do, and is consumed by it, unless it ends in
-`.always`.
+point costs one comparison. With it, the variable names a folder; a file `<point>.<anything>` there,
+or `<point>@<kind>.<anything>` for shards of one kind, holds what the next process at that point
+shall do, and is consumed by it, unless it ends in `.always`.
 """
 
+import errno
 import os
+import resource
 import signal
 import time
 from pathlib import Path
 
-_FOLDER = os.environ.get("FEATUREDRIFT_FAULTS")
+VARIABLE = "FEATUREDRIFT_FAULTS"
+
+_FOLDER = os.environ.get(VARIABLE)
 
 POINTS = (
+    "before-claim",
     "after-claim",
     "mid-capture",
+    "mid-write",
     "after-artifact",
     "before-manifest",
     "after-copy",
@@ -31,34 +37,42 @@ POINTS = (
     "collector-deleted",
 )
 
+_SPARE_BYTES = 32 << 20
+
 
 class InjectedFaultError(Exception):
     """A fault that a test has asked for."""
 
 
-def fault_point(name: str) -> None:
-    """Do here what a test has asked for; in production, nothing."""
+def fault_point(name: str, kind: str = "") -> None:
+    """Do here what a test has asked for; in production, nothing.
+
+    Args:
+        name: one of `POINTS`.
+        kind: of the shard at work, where several kinds pass the point.
+    """
     if _FOLDER is None:
         return
-    for order in sorted(Path(_FOLDER).glob(f"{name}.*")):
-        action = _take(order)
-        if action is not None:
-            _act(name, action)
+    folder = Path(_FOLDER)
+    for order in sorted([*folder.glob(f"{name}.*"), *folder.glob(f"{name}@{kind}.*")]):
+        taken = _take(order)
+        if taken is not None:
+            _act(name, *taken)
             return
 
 
-def _take(order: Path) -> str | None:
+def _take(order: Path) -> tuple[str, Path] | None:
     try:
         if order.suffix == ".always":
-            return order.read_text()
+            return order.read_text(), order
         taken = order.with_name(f"taken-{os.getpid()}-{order.name}")
         order.rename(taken)
-        return taken.read_text()
+        return taken.read_text(), taken
     except FileNotFoundError:
         return None
 
 
-def _act(name: str, action: str) -> None:
+def _act(name: str, action: str, order: Path) -> None:
     word, _, value = action.partition(" ")
     if word == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -66,11 +80,34 @@ def _act(name: str, action: str) -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
     elif word == "sleep":
         time.sleep(float(value))
-    elif word == "terminate-parent":
-        os.kill(os.getppid(), signal.SIGTERM)
+    elif word == "wait":
+        while order.exists():
+            time.sleep(0.01)
+    elif word == "hang":
+        # As native code does that never returns to the interpreter: no soft limit is heard of.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGTERM})
+        time.sleep(float(value))
+    elif word == "memory":
+        _exhaust_memory()
     elif word == "fail":
         raise InjectedFaultError(f"injected at {name}")
     elif word == "full":
-        raise OSError(28, "No space left on device")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     else:
         raise ValueError(f"{action!r} is no fault")
+
+
+def _exhaust_memory() -> None:
+    """Ask for more memory than the process may have.
+
+    Raises:
+        MemoryError: the operating system's answer.
+    """
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + _SPARE_BYTES, before[1]))
+    try:
+        hoard = [bytearray(_SPARE_BYTES) for _ in range(64)]
+        hoard.clear()
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)

@@ -26,6 +26,7 @@ from app.settings import Settings
 from app.webhooks.deliverer import Deliverer
 
 _LOCK = "SELECT pg_try_advisory_lock(hashtext('featuredrift-dispatcher'))"
+_LIMIT_IDLENESS = text("SELECT set_config('idle_session_timeout', :limit, false)")
 _BATCH = 500
 _SWEEP_SECONDS = 1.0
 _PURGE_SECONDS = 60.0
@@ -38,7 +39,10 @@ log = get_logger(__name__)
 
 def run_dispatcher(settings: Settings, stop: threading.Event) -> None:
     """Dispatch until `stop` is set. Outlives restarts of Postgres and of Redis."""
-    database = Database(make_engine(settings, pool_size=2, application="dispatcher"))
+    silence = settings.lease_seconds
+    database = Database(
+        make_engine(settings, pool_size=2, application="dispatcher", silence=silence)
+    )
     backoff = settings.dispatch_interval
     # Every dispatcher delivers webhooks, also one that stands by.
     with Deliverer(settings), RetentionTimer(settings), Broker(settings) as broker:
@@ -51,8 +55,10 @@ def run_dispatcher(settings: Settings, stop: threading.Event) -> None:
                         _Dispatcher(settings, database, broker, stop).run(connection)
                     else:
                         stop.wait(_STANDBY_SECONDS)
-            except (DBAPIError, TimeoutError, ConnectionLost) as error:
-                log.warning("postgres unavailable", error=_first_line(error), retry_in=backoff)
+            except (DBAPIError, TimeoutError, ConnectionLost, OSError) as error:
+                # An OSError: there is no disk, file or socket to be had for the moment.
+                what = "the system fails" if isinstance(error, OSError) else "postgres unavailable"
+                log.warning(what, error=_first_line(error), retry_in=backoff)
                 database.dispose()
                 stop.wait(backoff)
                 backoff = min(2 * backoff, _LONGEST_BACKOFF)
@@ -77,12 +83,17 @@ class _Dispatcher:
     def run(self, connection: Connection) -> None:
         """Dispatch until told to stop, or until Postgres goes away (an error of the driver's)."""
         connection.execute(text(f"LISTEN {outbox.CHANNEL}"))
+        # One that is stopped, or hangs, gives no sign for this long, and loses the lock.
+        limit = str(int(self._settings.lease_seconds * 1000))
+        connection.execute(_LIMIT_IDLENESS, {"limit": limit})
         driver = connection.connection.driver_connection
         if driver is None:
             raise ConnectionLost("the connection was closed")
         log.info("dispatching")
         sweep_at = 0.0
         while not self._stop.is_set():
+            # The sign of life. A notification that it takes in is heeded by what comes next.
+            connection.execute(text("SELECT 1"))
             if time.monotonic() >= self._publish_at:
                 self._guarded(self._publish)
             if time.monotonic() >= sweep_at:

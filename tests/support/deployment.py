@@ -22,6 +22,7 @@ from app.core.artifacts import ArtifactStore
 from app.core.clock import now
 from app.core.database import Database, make_engine
 from app.core.digests import sha256_json
+from app.core.faults import VARIABLE
 from app.core.ids import new_id
 from app.embedded.environment import child_environment
 from app.evaluations import ledger
@@ -42,6 +43,7 @@ from app.registry.tables import (
 from app.settings import Settings
 from app.sources.dictionary import inspect_dictionary_source
 from app.verdicts.tables import Control, DictionaryHealth, Verdict
+from tests.support.forked import ForkedProcess, run_celery
 
 SITE = "blocks.1.hook_resid_post"
 CONTROLS_TO_CHOOSE = (
@@ -385,18 +387,31 @@ class Worker:
     """A worker process with one or more children."""
 
     def __init__(
-        self, settings: Settings, log: Path, concurrency: int = 1, faults: Path | None = None
+        self,
+        settings: Settings,
+        log: Path,
+        concurrency: int = 1,
+        faults: Path | None = None,
+        *,
+        forked: bool = False,
     ) -> None:
+        """Start it; `forked`, from a server that has its libraries in memory."""
         self.log = log
+        log.touch()
+        environment = fault_environment(settings, faults)
+        arguments = [
+            *("worker", "--pool", "prefork", "--concurrency", str(concurrency)),
+            *("--hostname", f"{new_id().hex}@test", "--loglevel", "info"),
+            *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+        ]
+        self.process: subprocess.Popen[bytes] | ForkedProcess
+        if forked:
+            self.process = ForkedProcess(run_celery, [arguments], env=environment, log=log)
+            return
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "celery", "--app", "workers.celery_app", "worker"),
-                    *("--pool", "prefork", "--concurrency", str(concurrency)),
-                    *("--hostname", f"{new_id().hex}@test", "--loglevel", "info"),
-                    *("--without-gossip", "--without-mingle", "--without-heartbeat"),
-                ],
-                env=fault_environment(settings, faults),
+                [sys.executable, "-m", "celery", "--app", "workers.celery_app", *arguments],
+                env=environment,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
@@ -433,15 +448,20 @@ class Worker:
 def fault_environment(settings: Settings, faults: Path | None) -> dict[str, str]:
     """A child's environment, with the folder where its faults are ordered."""
     environment = child_environment(settings)
-    return environment | ({"FEATUREDRIFT_FAULTS": str(faults)} if faults is not None else {})
+    return environment | ({VARIABLE: str(faults)} if faults is not None else {})
 
 
 @contextmanager
 def working(
-    settings: Settings, log: Path, concurrency: int = 1, faults: Path | None = None
+    settings: Settings,
+    log: Path,
+    concurrency: int = 1,
+    faults: Path | None = None,
+    *,
+    forked: bool = False,
 ) -> Iterator[Worker]:
     """A worker for the duration of a block."""
-    worker = Worker(settings, log, concurrency, faults)
+    worker = Worker(settings, log, concurrency, faults, forked=forked)
     try:
         yield worker
     finally:

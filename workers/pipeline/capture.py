@@ -64,7 +64,7 @@ def capture(context: Context, claim: Claim, lease: Lease) -> None:
         split_documents=tokens.split_documents,
         merge_health=merge_health,
     )
-    fault_point("before-finish")
+    fault_point("before-finish", claim.kind)
     abstract = _abstract(manifest)
     size = snapshot_size(context.store, order.snapshot.key)
     context.settle(lambda session: snapshots.complete_snapshot(session, claim, abstract, size=size))

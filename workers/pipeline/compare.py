@@ -85,7 +85,7 @@ def compare(context: Context, claim: Claim, lease: Lease) -> None:
         rows.extend(verdict_rows(side, result, case, evidence))
         summaries[side] = comparison_summary(result, case, evidence)
         lease.check()
-    fault_point("before-finish")
+    fault_point("before-finish", claim.kind)
 
     proposed = [one.artifact for one in (findings.proposal or {}).get("dictionaries", ())]
 

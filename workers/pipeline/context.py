@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -21,6 +22,8 @@ Result = TypeVar("Result")
 
 _BASELINES = 4
 """Whose controls' findings are kept in memory; of a large dictionary that is some megabytes."""
+
+_LIMIT_SILENCE = text("SELECT set_config('idle_in_transaction_session_timeout', :limit, true)")
 
 log = get_logger(__name__)
 
@@ -40,6 +43,10 @@ class Context:
     remembered: Remembered[Any]
     """What the controls on recent baselines found."""
 
+    @property
+    def _silence(self) -> int:
+        return int(self.settings.lease_seconds * 1000)
+
     def settle(self, work: Callable[[Session], Result]) -> Result:
         """One short transaction, tried again while Postgres is away, as long as a lease lasts.
 
@@ -54,6 +61,8 @@ class Context:
         while True:
             try:
                 with self.database.unit_of_work() as session:
+                    # Whoever is stopped in here keeps rows locked that its successor needs.
+                    session.execute(_LIMIT_SILENCE, {"limit": str(self._silence)})
                     return work(session)
             except OperationalError as error:
                 if time.monotonic() + pause > deadline:
@@ -78,8 +87,17 @@ def make_context(settings: Settings) -> Context:
     hub = settings.allow_hub
     return Context(
         settings=settings,
-        database=Database(make_engine(settings, pool_size=2, application="worker")),
-        heartbeats=Database(make_engine(settings, pool_size=1, application="heartbeat")),
+        database=Database(
+            # No shard lasts longer, so that nothing else of it need be cut off.
+            make_engine(
+                settings, pool_size=2, application="worker", silence=settings.shard_hard_limit
+            )
+        ),
+        heartbeats=Database(
+            make_engine(
+                settings, pool_size=1, application="heartbeat", silence=settings.lease_seconds
+            )
+        ),
         store=store,
         checkpoints=CheckpointSources(roots=roots, cache=cache, allow_hub=hub),
         dictionaries=DictionarySources(roots=roots, cache=cache, allow_hub=hub, store=store),

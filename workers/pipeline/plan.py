@@ -44,7 +44,7 @@ def plan(context: Context, claim: Claim, lease: Lease) -> None:
     )
     vanished = _vanished(context, needs)
     lease.check()
-    fault_point("before-finish")
+    fault_point("before-finish", claim.kind)
 
     def settle(session: Session) -> None:
         hold_files(session, context.store, sorted({need.plan["tokens_key"] for need in needs}))

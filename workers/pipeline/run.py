@@ -59,6 +59,7 @@ def run_shard(
         )
         return (claim, subjects(session, claim)) if claim is not None else None
 
+    fault_point("before-claim")
     with correlated(cause, shard=str(shard_id)):
         claimed = context.settle(claim_shard)
         if claimed is None:
@@ -93,13 +94,13 @@ def _work_on(context: Context, claim: Claim) -> None:
         heartbeat_seconds=context.settings.heartbeat_seconds,
     ) as lease:
         _attempt(context, claim, lease)
-    fault_point("before-ack")
+    fault_point("before-ack", claim.kind)
     log.info("shard left", seconds=round(time.monotonic() - began, 3))
 
 
 def _attempt(context: Context, claim: Claim, lease: Lease) -> None:
     try:
-        fault_point("after-claim")
+        fault_point("after-claim", claim.kind)
         _WORK[claim.kind](context, claim, lease)
     except StaleAttempt:
         log.info("the shard is no longer ours")

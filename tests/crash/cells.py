@@ -1,0 +1,148 @@
+"""The cells of the fault matrix: strike once at a point, then check everything that is left.
+
+Each cell of a worker's points runs in the same deployment, with its own evaluation of the same
+question.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from uuid import UUID
+
+from app.evaluations.broker import Broker
+from app.retention.collector import collect
+from app.retention.rules import Rules
+from tests.crash.matrix import Point, record
+from tests.crash.stage import Stage, wake
+from tests.support.deployment import dispatching, wait_for
+
+
+@contextmanager
+def cell(stage: Stage, row: Point, fault: str) -> Iterator[UUID]:
+    """Ask; what the block does happens meanwhile; then the outcome is checked and recorded."""
+    _ = stage.undisturbed
+    evaluation_id = stage.ask()
+    try:
+        yield evaluation_id
+        assert stage.taken(row.name), f"nobody came by {row.name}"
+        attempts = stage.answered_once(evaluation_id)
+    finally:
+        for pid in stage.taken(row.name):
+            wake(pid)
+        stage.clear()
+    record(row, fault, {"attempts": attempts})
+
+
+def kill(stage: Stage, row: Point) -> None:
+    """SIGKILL, as the kernel does when memory runs out."""
+    stage.order(row.name, "kill")
+    with cell(stage, row, "kill") as evaluation_id:
+        stage.world.wait(evaluation_id)
+        if row.fault_point == "mid-write":
+            _collect_what_was_half_written(stage)
+
+
+def terminate(stage: Stage, row: Point) -> None:
+    """SIGTERM to the worker; it ends what it has begun, and another one goes on."""
+    stage.order(row.name, "wait")
+    with cell(stage, row, "terminate"):
+        wait_for(lambda: stage.taken(row.name))
+        stage.worker.process.terminate()
+        # The worker takes in the signal while its child is still at work.
+        time.sleep(0.2)
+        stage.clear_waiting()
+        assert stage.worker.process.wait(30) == 0
+        stage.replace_worker()
+    assert {shard.attempt for shard in stage.world.shards()} == {1}
+
+
+def hang(stage: Stage, row: Point) -> None:
+    """The child stands still, heartbeat and all, until another has done its work; then it wakes."""
+    stage.order(row.name, "freeze")
+    with cell(stage, row, "hang") as evaluation_id:
+        (frozen,) = wait_for(lambda: stage.taken(row.name))
+        stage.world.wait(evaluation_id)
+        before = {shard.id: (shard.state, shard.attempt) for shard in stage.world.shards()}
+        wake(frozen)
+        stage.settled()
+        after = {shard.id: (shard.state, shard.attempt) for shard in stage.world.shards()}
+        assert after == before
+
+
+def full(stage: Stage, row: Point) -> None:
+    """Writing fails once for want of space."""
+    stage.order(row.name, "full")
+    with cell(stage, row, "full") as evaluation_id:
+        stage.world.wait(evaluation_id)
+
+
+def repeat(stage: Stage, row: Point, times: int) -> None:
+    """The message is delivered while the first delivery is at the point, to idle children."""
+    fault = {2: "twice", 3: "thrice"}[times]
+    together = row.fault_point == "before-claim"
+    for _ in range(times if together else 1):
+        stage.order(row.name, "wait")
+    with cell(stage, row, fault), Broker(stage.settings) as broker, stage.client() as redis:
+        wait_for(lambda: stage.taken(row.name))
+        shard = _shard_at(stage, row)
+        for _ in range(times - 1):
+            broker.publish(shard)
+        if together:
+            # All of them ask the ledger at the same moment.
+            wait_for(lambda: len(stage.taken(row.name)) == times)
+        else:
+            wait_for(lambda: redis.llen(stage.settings.queue) == 0 and redis.hlen("unacked") == 1)
+        stage.clear_waiting()
+    assert {shard.attempt for shard in stage.world.shards()} == {1}
+
+
+def strike_dispatcher(stage: Stage, row: Point, fault: str) -> None:
+    """The same faults for the dispatcher, beside which another one stands by."""
+    action = {"kill": "kill", "hang": "freeze", "full": "full"}.get(fault, "wait")
+    with stage.dispatcher() as first:
+        wait_for(lambda: "dispatching" in (stage.folder / "dispatcher.log").read_text())
+        stage.order(row.name, action)
+        with dispatching(stage.settings), cell(stage, row, fault) as evaluation_id:
+            wait_for(lambda: stage.taken(row.name))
+            if fault == "terminate":
+                first.terminate()
+                stage.clear_waiting()
+                assert first.wait(30) == 0
+            elif fault in ("twice", "thrice"):
+                with Broker(stage.settings) as broker:
+                    for _ in range({"twice": 2, "thrice": 3}[fault]):
+                        broker.publish(stage.world.shards()[0].id)
+                stage.clear_waiting()
+            elif fault == "hang":
+                stage.world.wait(evaluation_id)
+                os.kill(first.pid, signal.SIGCONT)
+            stage.world.wait(evaluation_id)
+
+
+def _shard_at(stage: Stage, row: Point) -> UUID:
+    """The shard whose worker waits at the point."""
+    if row.fault_point == "before-claim":
+        (only,) = stage.world.shards()
+        return only.id
+    (pid,) = stage.taken(row.name)
+    return next(
+        shard.id
+        for shard in stage.world.shards()
+        if (shard.worker or "").endswith(f":{pid}")
+        and (shard.state == "running" or row.fault_point == "before-ack")
+        and (not row.name.endswith("@compare") or shard.kind == "compare")
+    )
+
+
+def _collect_what_was_half_written(stage: Stage) -> None:
+    """The one orphan that a kill can leave has a temporary name, and the collector finds it."""
+    store = stage.world.store
+    left = [key for key in store.list_keys("snapshots") if key.endswith(".tmp")]
+    assert len(left) == 1
+    rules = Rules(grace=timedelta(0), leftover_age=timedelta(0))
+    outcome = collect(stage.world.database, store, rules, "all")
+    assert outcome.collected >= 1
+    assert not store.exists(left[0])
