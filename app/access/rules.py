@@ -95,6 +95,12 @@ _ADMIN = (
 _PAGES = {
     "GET /": "read",
     "GET /models": "read",
+    "GET /models/{model}": "read",
+    "GET /models/{model}/checkpoints/{checkpoint}": "read",
+    "GET /models/{model}/monitors/{monitor}": "read",
+    "GET /evaluations/{evaluation}": "read",
+    "GET /evaluations/{evaluation}/report": "read",
+    "GET /features/{feature}": "read",
     "POST /sign-out": "read",
 }
 

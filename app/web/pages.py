@@ -5,7 +5,7 @@ from fastapi.routing import APIRoute
 
 from app.web import sign_in, static_files
 from app.web.errors import install_page_errors
-from app.web.routes import home, models
+from app.web.routes import evaluations, features, home, line, models
 from app.web.session import SignedIn
 from app.web.signing import Signer
 
@@ -13,6 +13,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     sign_in.router,
     home.router,
     models.router,
+    line.router,
+    evaluations.router,
+    features.router,
 )
 
 
