@@ -144,8 +144,6 @@ def _first_pass(
     written = 0
     seen: dict[str, None] = {}
     for number, values in reader.rows():
-        if limit is not None and result.documents == limit:
-            break
         place = reader.place(number)
         row = Row(place, number, values, reader.classes)
         document, listed = document_of(row, columns, merge_overlaps=merge_overlaps)
@@ -162,6 +160,8 @@ def _first_pass(
         result.characters += len(document["text"])
         if tell is not None:
             tell(reader.done, reader.total)
+        if result.documents == limit:
+            break
     for name in columns.named():
         if result.documents and name not in seen:
             refuse(reader.place(1), f"no row has a column {name!r}; there are {', '.join(seen)}")

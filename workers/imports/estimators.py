@@ -164,11 +164,14 @@ def _fold(step: Any, coef: Matrix, intercept: Matrix) -> tuple[Matrix, Matrix] |
         case preprocessing.FunctionTransformer(func=None):
             return None
         case preprocessing.StandardScaler():
-            scale = _or(step.scale_, 1.0)
-            return _scaled(coef, intercept, 1.0 / scale, -_or(step.mean_, 0.0) / scale)
+            # A mean is kept even where it is not taken away.
+            scale = _or(step.scale_ if step.with_std else None, 1.0)
+            mean = _or(step.mean_ if step.with_mean else None, 0.0)
+            return _scaled(coef, intercept, 1.0 / scale, -mean / scale)
         case preprocessing.RobustScaler():
-            scale = _or(step.scale_, 1.0)
-            return _scaled(coef, intercept, 1.0 / scale, -_or(step.center_, 0.0) / scale)
+            scale = _or(step.scale_ if step.with_scaling else None, 1.0)
+            center = _or(step.center_ if step.with_centering else None, 0.0)
+            return _scaled(coef, intercept, 1.0 / scale, -center / scale)
         case preprocessing.MinMaxScaler(clip=False):
             return _scaled(coef, intercept, step.scale_, step.min_)
         case preprocessing.MaxAbsScaler() if not getattr(step, "clip", False):
