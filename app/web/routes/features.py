@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from app.core.paging import Cursor, Limit, decode_cursor, make_page
+from app.monitors.repository import get_monitor
 from app.registry.definitions import NAME_PATTERN
 from app.registry.service.feature_sets import find_feature
 from app.verdicts.histories import HistoryPosition, feature_history, feature_series
@@ -62,6 +63,7 @@ def show_feature(
         definition=_shown(row.definition),
         versions=versions_of(session, feature),
         newest=series[0] if series else None,
+        watched=get_monitor(session, series[0].monitor) if series else None,
         picture=draw_series(series),
         history=history,
         monitor=monitor,
