@@ -39,15 +39,19 @@ class Settings(BaseSettings):
     database_url: str = Field(
         default="postgresql+psycopg://localhost/featuredrift",
         validation_alias=AliasChoices("DATABASE_URL", "FEATUREDRIFT_DATABASE_URL"),
+        description="Postgres, where everything is kept.",
     )
     redis_url: str = Field(
         default="redis://localhost:6379/0",
         validation_alias=AliasChoices("REDIS_URL", "FEATUREDRIFT_REDIS_URL"),
+        description="Redis, which carries messages to workers and keeps nothing.",
     )
     secrets_dir: Path = Field(
         default=SECRETS_DIR, description="Folder of files that hold settings, one each."
     )
-    data_dir: Path = Path(".featuredrift")
+    data_dir: Path = Field(
+        default=Path(".featuredrift"), description="Folder of everything that this machine keeps."
+    )
     artifact_url: str | None = Field(
         default=None, description="fsspec URL of the artifact store; default: <data_dir>/artifacts"
     )
@@ -61,8 +65,8 @@ class Settings(BaseSettings):
     )
     allow_hub: bool = Field(default=False, description="Allow sources on the Hugging Face hub.")
 
-    host: str = "127.0.0.1"
-    port: int = Field(default=8321, ge=0, le=65535)
+    host: str = Field(default="127.0.0.1", description="Address that the API listens on.")
+    port: int = Field(default=8321, ge=0, le=65535, description="Port that the API listens on.")
     allow_unauthenticated_bind: bool = Field(
         default=False,
         description="Let `featuredrift api` listen beyond loopback without API keys.",
@@ -93,8 +97,8 @@ class Settings(BaseSettings):
     session_lifetime: float = Field(
         default=12 * 3600.0, ge=60, le=30 * 86400, description="Of a sign-in to the web pages."
     )
-    max_body_bytes: int = Field(default=64 << 20, ge=1024)
-    long_poll_max: float = Field(default=60.0, ge=0)
+    max_body_bytes: int = Field(default=64 << 20, ge=1024, description="Larger requests get 413.")
+    long_poll_max: float = Field(default=60.0, ge=0, description="Bound of `?wait=`.")
     public_url: str = Field(
         default="",
         description="Base of the links in alerts, webhooks and metrics; default: http://host:port",
@@ -112,13 +116,29 @@ class Settings(BaseSettings):
     )
 
     # The job ledger. Heartbeat < lease, and soft < hard < visibility, are checked at start.
-    lease_seconds: float = Field(default=60.0, gt=0)
-    heartbeat_seconds: float = Field(default=10.0, gt=0)
-    max_attempts: int = Field(default=3, ge=1)
-    shard_soft_limit: float = Field(default=1500.0, gt=0)
-    shard_hard_limit: float = Field(default=1800.0, gt=0)
-    visibility_timeout: float = Field(default=3600.0, gt=0)
-    dispatch_interval: float = Field(default=0.2, gt=0)
+    lease_seconds: float = Field(
+        default=60.0, gt=0, description="A worker that is silent for so long loses its shard."
+    )
+    heartbeat_seconds: float = Field(
+        default=10.0, gt=0, description="How often a worker renews its lease."
+    )
+    max_attempts: int = Field(
+        default=3, ge=1, description="A shard that was tried so often fails its evaluation."
+    )
+    shard_soft_limit: float = Field(
+        default=1500.0, gt=0, description="A shard is asked to end after this."
+    )
+    shard_hard_limit: float = Field(
+        default=1800.0,
+        gt=0,
+        description="The process of a shard that goes on is killed after this.",
+    )
+    visibility_timeout: float = Field(
+        default=3600.0, gt=0, description="The broker sends a message again after this."
+    )
+    dispatch_interval: float = Field(
+        default=0.2, gt=0, description="How often the dispatcher looks for messages."
+    )
     max_queued_evaluations: int = Field(
         default=10_000,
         ge=0,
@@ -130,19 +150,39 @@ class Settings(BaseSettings):
     )
 
     # Capture.
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    attn_implementation: Literal["eager", "sdpa"] = "sdpa"
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="What models run on; auto: a GPU where there is one."
+    )
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32", description="Of weights and activations; a part of the numerics."
+    )
+    attn_implementation: Literal["eager", "sdpa"] = Field(
+        default="sdpa", description="Attention kernel; a part of the numerics."
+    )
     threads: int = Field(default=2, ge=1, description="Intra-op threads of one worker child.")
-    sequence_length: int = Field(default=512, ge=8)
-    batch_tokens: int = Field(default=8192, ge=64)
-    tokens_per_shard: int = Field(default=262144, ge=64)
+    sequence_length: int = Field(
+        default=512, ge=8, description="Longer documents are read in pieces of so many tokens."
+    )
+    batch_tokens: int = Field(
+        default=8192, ge=64, description="Tokens of a batch, padding included."
+    )
+    tokens_per_shard: int = Field(
+        default=262144, ge=64, description="Tokens of one piece of a capture."
+    )
     loaded_models: int = Field(default=2, ge=1, description="Checkpoints kept loaded by a child.")
 
-    exporter_host: str = "127.0.0.1"
-    exporter_port: int = Field(default=9321, ge=0, le=65535)
-    exporter_refresh: float = Field(default=5.0, gt=0)
-    exporter_statement_timeout: float = Field(default=5.0, gt=0)
+    exporter_host: str = Field(
+        default="127.0.0.1", description="Address that the exporter listens on."
+    )
+    exporter_port: int = Field(
+        default=9321, ge=0, le=65535, description="Port that the exporter listens on."
+    )
+    exporter_refresh: float = Field(
+        default=5.0, gt=0, description="How often the exporter reads Postgres."
+    )
+    exporter_statement_timeout: float = Field(
+        default=5.0, gt=0, description="Of one statement of the exporter."
+    )
 
     # Webhooks: where they may go, and for how long a delivery is tried again.
     webhook_allowed_networks: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = Field(
@@ -150,7 +190,11 @@ class Settings(BaseSettings):
         description="CIDRs, separated by commas, of non-public addresses that webhooks may go to.",
     )
     webhook_timeout: float = Field(default=10.0, gt=0, le=60, description="Of one whole attempt.")
-    webhook_max_age: float = Field(default=3 * 86400.0, gt=0)
+    webhook_max_age: float = Field(
+        default=3 * 86400.0,
+        gt=0,
+        description="An event that was not delivered by then is given up.",
+    )
     webhook_retry_delays: Annotated[tuple[float, ...], NoDecode] = Field(
         default=(5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0),
         min_length=1,
@@ -164,7 +208,9 @@ class Settings(BaseSettings):
     mlflow_webhook_secret: str | None = Field(
         default=None, min_length=1, description="The secret of the webhook in MLflow."
     )
-    mlflow_webhook_tolerance: float = Field(default=300.0, gt=0, le=86400)
+    mlflow_webhook_tolerance: float = Field(
+        default=300.0, gt=0, le=86400, description="A message of MLflow that is older is refused."
+    )
     mlflow_models: dict[str, MlflowModel] = Field(
         default_factory=dict, description="Registered model of MLflow → what its versions become."
     )
@@ -184,7 +230,9 @@ class Settings(BaseSettings):
         description="Files that nothing refers to are left alone until they are as old as this.",
     )
 
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Messages below this level are left out."
+    )
 
     @field_validator("model_roots", mode="before")
     @classmethod
