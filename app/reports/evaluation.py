@@ -8,7 +8,6 @@ from app.core.digests import canonical_json
 from app.evaluations.repository import EvaluationView
 from app.evaluations.schemas import State
 from app.monitors.policy import DriftPolicy
-from app.repairs.schemas import State as RepairState
 from app.repairs.tables import Repair as RepairRow
 from app.reports.features import OUTCOME
 from app.reports.model import ComparisonLine, DictionaryLine, Feature, Repair, Subject
@@ -125,22 +124,15 @@ def dictionary_lines(view: EvaluationView) -> tuple[DictionaryLine, ...]:
     )
 
 
-def make_repair(
-    row: RepairRow | None, feature_set: str | None, published: int | None
-) -> Repair | None:
+def make_repair(row: RepairRow | None) -> Repair | None:
     """The proposal with the calls that decide on it."""
     if row is None or not (row.changes or row.dictionaries):
         return None
     decision = canonical_json({"by": "YOUR NAME", "note": "WHY"}).decode()
     return Repair(
         repair=row.id,
-        state=cast(RepairState, row.state),
         changed=tuple(change["feature"] for change in row.changes),
         dictionaries=tuple(str(one["name"]) for one in row.dictionaries),
-        decided_at=row.decided_at,
-        decided_by=row.decided_by,
-        note=row.note,
-        published=f"{feature_set} v{published}" if published is not None else None,
         read=f"curl $API/repairs/{row.id}",
         accept=f"curl --json '{decision}' $API/repairs/{row.id}:accept",
         reject=f"curl --json '{decision}' $API/repairs/{row.id}:reject",

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from app.repairs.schemas import State
 from app.repairs.tables import Repair
 from app.reports import definitions, monitoring
 from app.reports.estimates import estimate_lines, held_out_lines
@@ -169,7 +168,6 @@ def _repair(feature: str, repair: Repair | None) -> FeatureRepair | None:
             held_out = (change.get("evidence") or {}).get("held_out") or {}
             return FeatureRepair(
                 repair=repair.id,
-                state=cast(State, repair.state),
                 old=definitions.describe(change.get("old")),
                 new=definitions.describe(change.get("new")),
                 reason=str(change.get("reason") or ""),

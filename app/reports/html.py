@@ -3,49 +3,21 @@
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from app.charts import Chart, stylesheet
+from app.charts import stylesheet
 from app.reports import pictures, words
+from app.reports.fitting import LIMIT, Frame, fit, slot
 from app.reports.model import Report
-from app.reports.shading import shade
+from app.reports.slots import Slots
 from app.reports.text import visible
 
-LIMIT = 1_500_000
-"""Bytes. What does not fit is left out: passages and older history, of all features alike."""
+__all__ = ["LIMIT", "content_security_policy", "render_html"]
 
-
-@dataclass(frozen=True)
-class Room:
-    """How much of each feature is shown; the JSON form always has everything."""
-
-    passages: int
-    history: int
-    compact: bool = True
-    """Narrow windows, without the single tokens' numbers."""
-
-
-_ROOMS = (
-    Room(100, 100, compact=False),
-    Room(4, 12, compact=False),
-    *(Room(4, 12), Room(3, 6), Room(2, 3), Room(1, 2), Room(0, 1)),
-)
-"""Tried in turn until the file is small enough."""
-
-_VERDICTS = {
-    "drifted": "▲",
-    "stable": "●",
-    "inconclusive": "◐",
-    "insufficient": "○",
-    "untrusted": "✖",
-    "invalid": "■",
-}
 _OUTCOMES = {"pass": "●", "fail": "▲", "inconclusive": "◐", "pending": "○"}
 _CONTROLS = {
     "held": "● held",
@@ -56,17 +28,23 @@ _CONTROLS = {
 
 
 def render_html(report: Report) -> bytes:
-    """The file, UTF-8; the same report gives the same bytes."""
-    charts = {
-        "effects": pictures.effects(report.features),
-        "checkpoints": pictures.checkpoints(report),
-    }
-    page = b""
-    for room in _ROOMS:
-        page = _render(report, charts, room)
-        if len(page) <= LIMIT:
-            break
-    return page
+    """The file, UTF-8, of at most `LIMIT` bytes; the same report gives the same bytes."""
+    charts = pictures.draw(report)
+    places = {feature.name: i for i, feature in enumerate(report.features)}
+
+    def frame(size: Frame) -> str:
+        template = _templates(size.text).get_template("report.html.j2")
+        return template.render(
+            report=report,
+            features={feature.name: feature for feature in report.features},
+            place=places,
+            charts=charts,
+            frame=size,
+            policy=content_security_policy(),
+            style=Markup(_style()),  # noqa: S704 - our own files
+        )
+
+    return fit(frame, Slots(report, charts.scatters).fill)
 
 
 def content_security_policy() -> str:
@@ -78,22 +56,6 @@ def content_security_policy() -> str:
     )
 
 
-def _render(report: Report, charts: Mapping[str, Chart | None], room: Room) -> bytes:
-    text = (
-        _templates()
-        .get_template("report.html.j2")
-        .render(
-            report=report,
-            features={feature.name: feature for feature in report.features},
-            charts=charts,
-            room=room,
-            policy=content_security_policy(),
-            style=Markup(_style()),  # noqa: S704 - our own files
-        )
-    )
-    return text.encode()
-
-
 @lru_cache(maxsize=1)
 def _style() -> str:
     source, _, _ = PackageLoader("app.reports").get_source(
@@ -102,43 +64,45 @@ def _style() -> str:
     return source + stylesheet()
 
 
-@lru_cache(maxsize=1)
-def _templates() -> Environment:
+@lru_cache(maxsize=8)
+def _templates(longest: int) -> Environment:
+    """Templates in which no text is longer than that many characters, but for commands."""
+
+    def shown(value: Any) -> Any:
+        # What hides or turns text is named, not obeyed.
+        if value is None:
+            return ""
+        if isinstance(value, str) and not isinstance(value, Markup):
+            # Cut twice: a long text is not made longer first.
+            return words.cut(visible(words.cut(value, longest)), longest)
+        return value
+
     environment = Environment(
         loader=PackageLoader("app.reports"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_shown,
+        finalize=shown,
     )
     environment.globals.update(
-        verdict_sign=_VERDICTS,
+        verdict_sign=words.VERDICT_SIGNS,
         outcome_sign=_OUTCOMES,
         control_word=_CONTROLS,
-        meanings=words.ESTIMANDS,
+        quantity=words.quantity,
+        interval=words.interval,
+        count=words.count,
+        scale_of=words.scale_of,
+        slot=lambda name, index: Markup(slot(name, index)),  # noqa: S704 - a number and our word
     )
     environment.filters.update(
         number=words.number,
         percent=words.percent,
         probability=words.probability,
         plain=lambda word: str(word).replace("_", " "),
+        whole=lambda text: Markup("{}").format(visible(text)),
+        drawing=lambda chart: Markup(chart.svg),  # noqa: S704 - drawn by ours
         tojson_plain=lambda value: json.dumps(value, sort_keys=True, ensure_ascii=False),
     )
     environment.tests["told"] = lambda value: value is not None
-    environment.globals["quantity"] = words.quantity
-    environment.globals["interval"] = words.interval
-    environment.filters["drawing"] = lambda chart: Markup(chart.svg)  # noqa: S704 - drawn by ours
-    environment.globals["shade"] = shade
-    environment.globals["count"] = words.count
-    environment.globals["scale_of"] = words.scale_of
     return environment
-
-
-def _shown(value: Any) -> Any:
-    """Every value on its way into the page: what hides or turns text is named, not obeyed."""
-    if value is None:
-        return ""
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return visible(value)
-    return value

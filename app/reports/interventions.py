@@ -1,9 +1,7 @@
 """What a person has to do or to decide after an evaluation, with the calls that do it."""
 
-import shlex
 from collections.abc import Iterator, Sequence
 
-from app.core.digests import canonical_json
 from app.reports.findings import Findings
 from app.reports.model import Feature, Intervention
 from app.reports.words import MISSING, count, listing
@@ -58,31 +56,14 @@ def _drifted(found: Findings) -> Iterator[Intervention]:
             calls=(),
         )
     repair = found.repair
-    if repair is not None and repair.state == "proposed":
+    if repair is not None:
         yield Intervention(
             urgency="decide",
-            what="Read the proposed repair, then accept or reject it. It never applies itself.",
+            what="Read the proposed repair, then accept or reject it, unless that was done since: "
+            "it never applies itself.",
             why="Each proposed definition was judged on documents that it was not fitted on.",
             features=repair.changed[:_NAMED],
             calls=(repair.read, repair.accept, repair.reject),
-        )
-    if repair is not None and repair.state == "accepted" and repair.published:
-        name, _, number = repair.published.rpartition(" v")
-        body = canonical_json(
-            {
-                "feature_set": {"name": name, "version": int(number)},
-                "baseline": {"checkpoint": found.subject.checkpoint},
-            }
-        ).decode()
-        yield Intervention(
-            urgency="decide",
-            what=f"Let a monitor watch {repair.published}, with this checkpoint as its baseline.",
-            why="The repair was accepted; no monitor watches a new version until you say so.",
-            features=repair.changed[:_NAMED],
-            calls=(
-                f"curl -X PATCH -H 'If-Match: …' $API/monitors/{found.subject.monitor} "
-                f"--json {shlex.quote(body)}",
-            ),
         )
     repaired = set(repair.changed) if repair is not None else set()
     for label, what in (

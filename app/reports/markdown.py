@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from app.core.digests import canonical_json
 from app.reports.model import Feature, Report
 from app.reports.parts import EstimateLine
 from app.reports.shading import Run, shade
@@ -189,10 +190,9 @@ def _needed(report: Report) -> Iterator[str]:
         yield ""
     if report.repair is not None:
         r = report.repair
-        decided = f", decided by {md(r.decided_by)}" if r.decided_by else ""
-        note = f" ({md(r.note)})" if r.note else ""
-        published = f", published as {md(r.published)}" if r.published else ""
-        yield f"Repair {code(str(r.repair))}: {r.state}{decided}{note}{published}."
+        yield (
+            f"Repair {code(str(r.repair))}, as proposed; {code(r.read)} shows what became of it."
+        )
         yield ""
 
 
@@ -263,7 +263,7 @@ def _evidence(f: Feature) -> Iterator[str]:
             yield f"- no repair of its own: {md(f.diagnosis.no_repair)}"
     if f.repair is not None:
         yield (
-            f"- proposed repair ({f.repair.state}): {md(f.repair.old or 'the latent')} → "
+            f"- proposed repair: {md(f.repair.old or 'the latent')} → "
             f"{md(f.repair.new or 'a realigned dictionary')}; accepted by "
             f"{code(f'POST /v1/repairs/{f.repair.repair}:accept')}"
         )
@@ -315,6 +315,11 @@ def _provenance(report: Report) -> Iterator[str]:
     p = report.provenance
     yield "## Provenance"
     yield ""
+    yield (
+        "The first command gives this report again. The others measure it anew: a second monitor "
+        "asks the same question of the same inputs. $API is the address of the API."
+    )
+    yield ""
     yield from _fenced(p.reproduce)
     rows: list[Sequence[object]] = []
     for side in p.sides:
@@ -339,7 +344,9 @@ def _provenance(report: Report) -> Iterator[str]:
         ("rendered by", f"featuredrift {p.featuredrift_version}, schema {p.schema_version}"),
     ]
     yield from _table(("what", "value"), rows)
-    yield "The policy stands in the JSON form of this report."
+    yield "The policy:"
+    yield ""
+    yield from _fenced([canonical_json(p.policy).decode()])
 
 
 def _fenced(lines: Sequence[str]) -> Iterator[str]:

@@ -11,7 +11,6 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from app.repairs.schemas import State as RepairState
 from app.reports.parts import (
     Baselines,
     Causal,
@@ -125,7 +124,6 @@ class FeatureRepair(Part):
     """What is proposed in a feature's place."""
 
     repair: UUID
-    state: RepairState
     old: str | None
     new: str | None
     reason: str
@@ -190,17 +188,16 @@ class FeatureLine(Part):
 
 
 class Repair(Part):
-    """The next version of the feature set, as proposed."""
+    """The next version of the feature set, as this evaluation proposed it.
+
+    What people decided on it later stands with the repair and in the audit trail: a report says
+    what an evaluation found, and that never changes.
+    """
 
     repair: UUID
-    state: RepairState
     changed: tuple[str, ...]
     dictionaries: tuple[str, ...]
-    decided_at: datetime | None
-    decided_by: str | None
-    note: str | None
-    published: str | None
-    read: str = Field(description="The call that shows it whole")
+    read: str = Field(description="The call that shows it whole, and what became of it")
     accept: str = Field(description="The call that publishes it; nothing else does")
     reject: str
 

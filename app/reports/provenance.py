@@ -12,6 +12,8 @@ from app.registry.tables import Corpus, Dictionary
 from app.reports.model import SCHEMA_VERSION, PageShare, Provenance
 from app.reports.parts import Side
 
+_NAME = 120
+"""Characters of a monitor's name that leave room for the mark of its second."""
 _SIDES = ("baseline", "previous", "candidate")
 
 Snapshots = Mapping[str, tuple[str, Mapping[str, Any]]]
@@ -25,14 +27,16 @@ def make_provenance(
     *,
     set_digest: str | None,
     registered: Sequence[Dictionary],
+    causal: Sequence[str] = (),
 ) -> Provenance:
     """What went in; of an evaluation that failed early, what is known.
 
     Args:
         snapshots: role → key and inputs.
         registered: the dictionaries that the features read.
+        causal: the features whose causal effect was measured.
     """
-    evaluation, names, share = view.evaluation, view.names, view.page_share
+    evaluation, share = view.evaluation, view.page_share
     inputs = snapshots.get("baseline", ("", {}))[1]
     numerics = dict(inputs.get("numerics") or {})
     libraries = dict(numerics.pop("libraries", {}))
@@ -63,15 +67,34 @@ def make_provenance(
         )
         if share is not None
         else None,
-        reproduce=_commands(str(evaluation.id), names.monitor, names.checkpoint),
+        reproduce=_commands(view, policy, causal),
     )
 
 
-def _commands(evaluation: str, monitor: str, checkpoint: str) -> tuple[str, ...]:
-    body = canonical_json({"checkpoint": checkpoint, "monitor": monitor}).decode()
+def _commands(view: EvaluationView, policy: DriftPolicy, causal: Sequence[str]) -> tuple[str, ...]:
+    """The same report again, then the same question asked anew by a monitor of its own."""
+    names = view.names
+    asked = policy.model_dump(mode="json")
+    if policy.causal.features == "watchlist":
+        # A monitor's watchlist may change; who was on it then is told by what was measured.
+        asked["causal"]["features"] = list(causal) or "none"
+    monitor: dict[str, Any] = {
+        "name": f"{names.monitor[:_NAME]}-again",
+        "model": names.model,
+        "corpus": names.corpus,
+        "baseline": {"checkpoint": names.baseline},
+        "policy": asked,
+        "enabled": False,
+    }
+    if names.feature_set is not None:
+        monitor["feature_set"] = {"name": names.feature_set, "version": names.feature_set_version}
+    else:
+        monitor["dictionary"] = names.dictionary
+    evaluation = {"checkpoint": names.checkpoint, "monitor": monitor["name"]}
     return (
-        f"featuredrift report {evaluation} --format html --out report.html",
-        f"curl --json {quote(body)} $API/evaluations",
+        f"featuredrift report {view.evaluation.id} --format html --out report.html",
+        f"curl --json {quote(canonical_json(monitor).decode())} $API/monitors",
+        f"curl --json {quote(canonical_json(evaluation).decode())} $API/evaluations",
     )
 
 

@@ -84,13 +84,6 @@ def repair_of(session: Session, evaluation_id: UUID) -> Repair | None:
     ).one_or_none()
 
 
-def published_number(session: Session, version_id: UUID) -> int:
-    """The number of a version that a repair published."""
-    return session.scalars(
-        select(FeatureSetVersion.number).where(FeatureSetVersion.id == version_id)
-    ).one()
-
-
 def history(
     session: Session, evaluation: Evaluation, features: Sequence[str], limit: int
 ) -> Sequence[Past]:

@@ -13,9 +13,11 @@ from app.core.dependencies import AppArtifacts, AppDatabase
 from app.core.digests import sha256_bytes
 from app.core.errors import FeaturedriftError
 from app.core.problems import PROBLEM_RESPONSES
+from app.evaluations.service import find_state
 from app.reports.examples import EXAMPLE
 from app.reports.html import content_security_policy, render_html
 from app.reports.json import json_schema, render_json
+from app.reports.kept import kept
 from app.reports.markdown import render_markdown
 from app.reports.model import SCHEMA_VERSION, Report
 from app.reports.view import build_report
@@ -76,7 +78,8 @@ def get_report(
 ) -> Response:
     """The report of an evaluation in the form that `Accept` prefers; JSON if it has no preference.
 
-    The same evaluation gives the same bytes; what a person decides on its repair is part of them.
+    The same evaluation gives the same bytes: it is what the evaluation found, and not what was
+    decided or done since.
     """
     form = preferred(accept)
     answer = _answer(evaluation, form, database, artifacts, if_none_match)
@@ -202,9 +205,7 @@ def _answer(
     artifacts: ArtifactStore,
     if_none_match: str | None,
 ) -> Response:
-    with database.unit_of_work() as session:
-        report = build_report(session, artifacts, evaluation)
-    content = _RENDERERS[form](report)
+    content = _content(evaluation, form, database, artifacts)
     tag = f'"{sha256_bytes(content)}"'
     headers = {
         "ETag": tag,
@@ -219,6 +220,19 @@ def _answer(
         return Response(status_code=304, headers=headers)
     suffix = "" if form == "json" else "; charset=utf-8"
     return Response(content, media_type=f"{MEDIA_TYPES[form]}{suffix}", headers=headers)
+
+
+def _content(evaluation: UUID, form: Form, database: Database, artifacts: ArtifactStore) -> bytes:
+    with database.unit_of_work() as session:
+        # Whether there is one for whoever asks is the database's to say, not the store's.
+        state = find_state(session, evaluation)
+
+    def render() -> bytes:
+        with database.unit_of_work() as session:
+            report = build_report(session, artifacts, evaluation)
+        return _RENDERERS[form](report)
+
+    return kept(artifacts, evaluation, form, render) if state == "succeeded" else render()
 
 
 def _names(if_none_match: str, tag: str) -> bool:

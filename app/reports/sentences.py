@@ -222,7 +222,7 @@ def _needed(found: Findings) -> str:
         parts.append(
             f"{count(len(paged), 'feature')} {verb(len(paged), 'needs', 'need')} someone now"
         )
-    if found.repair is not None and found.repair.state == "proposed":
+    if found.repair is not None:
         n = len(found.repair.changed)
         parts.append(f"a repair of {count(n, 'feature')} waits for a decision")
     broken = [f for f in found.named("drifted") if f.diagnosis and f.diagnosis.label in MISSING]

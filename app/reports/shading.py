@@ -1,7 +1,8 @@
 """Passages as runs of text that a page shades by activation, on both sides by the same scale."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import groupby
 from math import ceil
 
 from app.reports.parts import Passage
@@ -11,6 +12,8 @@ from app.reports.words import number
 LEVELS = 5
 COMPACT = 7
 """Tokens on either side of the place, where room is short."""
+LONGEST = 120
+"""Characters of one token or word; of a longer one the first are shown."""
 
 
 @dataclass(frozen=True)
@@ -72,18 +75,13 @@ def _side(passage: Passage, side: str, largest: float, compact: bool) -> tuple[R
     start = max(0, passage.peak - COMPACT)
     units = passage.units[start : passage.peak + COMPACT + 1]
     window = passage.model_copy(update={"units": units, "peak": passage.peak - start})
-    joined: list[Run] = []
-    for run in _runs(window, side, largest):
-        run = run if run.peak else replace(run, value="")
-        if joined and not run.peak and _shade(joined[-1]) == _shade(run):
-            joined[-1] = replace(run, text=joined[-1].text + run.text)
-        else:
-            joined.append(run)
+    alike = groupby(_runs(window, side, largest), key=lambda run: (run.level, run.sign, run.peak))
+    joined = []
+    for (level, sign, peak), runs in alike:
+        found = list(runs)
+        value = found[0].value if peak else ""
+        joined.append(Run("".join(run.text for run in found), level, sign, value, peak))
     return tuple(joined)
-
-
-def _shade(run: Run) -> tuple[int, str, bool]:
-    return run.level, run.sign, run.peak
 
 
 def _runs(passage: Passage, side: str, largest: float) -> Iterator[Run]:
@@ -93,14 +91,15 @@ def _runs(passage: Passage, side: str, largest: float) -> Iterator[Run]:
         # A fifth of a fifth of the strongest is not worth a shade.
         level = ceil(LEVELS * abs(value) / largest - 0.2) if largest else 0
         peak = position == passage.peak
+        text = token(unit.text if len(unit.text) <= LONGEST else f"{unit.text[:LONGEST]}…")
         if level <= 0 and not peak:
-            plain += token(unit.text)
+            plain += text
             continue
         if plain:
             yield Run(plain)
             plain = ""
         yield Run(
-            text=token(unit.text) or "∅",
+            text=text or "∅",
             level=max(0, min(LEVELS, level)),
             sign="n" if value < 0 else "p",
             value=number(value, 2),

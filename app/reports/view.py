@@ -1,7 +1,8 @@
 """The view-model of an evaluation's report, built from the database and the artifact store.
 
-Nothing is asked of the clock, of other evaluations that ended later, or of settings: the same
-evaluation gives the same report. What a person decides on its own repair is part of it.
+Nothing is asked of the clock, of settings, or of what happened after the evaluation had ended: not
+of later evaluations, nor of what people decided on its repair or its alerts. The same evaluation
+gives the same report.
 """
 
 from collections.abc import Mapping, Sequence
@@ -62,9 +63,6 @@ def build_report(session: Session, store: ArtifactStore, evaluation_id: UUID) ->
     shown = pinned[:DETAILED]
     material = _material(session, store, view, policy, corpus, shown, rows)
     features = tuple(make_feature(row, material) for row in shown)
-    published = None
-    if repair is not None and repair.feature_set_version_id is not None:
-        published = repository.published_number(session, repair.feature_set_version_id)
     summary = evaluation.summary or {}
     compared = comparison_line(view, "baseline", pinned)
     found = Findings(
@@ -77,7 +75,7 @@ def build_report(session: Session, store: ArtifactStore, evaluation_id: UUID) ->
         ),
         controls=control_lines(view, policy, features) if compared is not None else (),
         dictionaries=dictionary_lines(view),
-        repair=make_repair(repair, view.names.feature_set, published),
+        repair=make_repair(repair),
         trouble=str((evaluation.error or {}).get("detail") or ""),
         progress=(view.work.done, view.work.total),
         step=evaluation.step,
@@ -113,6 +111,7 @@ def build_report(session: Session, store: ArtifactStore, evaluation_id: UUID) ->
             if evaluation.feature_set_version_id is not None
             else None,
             registered=repository.dictionaries(session, _dictionary_ids(view, material)),
+            causal=[feature.name for feature in features if feature.causal is not None],
         ),
     )
 

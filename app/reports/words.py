@@ -44,6 +44,14 @@ NULL_UPDATES: Final[Mapping[str, str]] = {
     "numerics_batch": "the same weights in other batch shapes",
     "numerics_attention": "the same weights with another attention kernel",
 }
+VERDICT_SIGNS: Final[Mapping[str, str]] = {
+    "drifted": "▲",
+    "stable": "●",
+    "inconclusive": "◐",
+    "insufficient": "○",
+    "untrusted": "✖",
+    "invalid": "■",
+}
 BASELINES: Final[Mapping[str, str]] = {
     "probe": "refitted linear probe",
     "difference_of_means": "difference of means",
@@ -118,6 +126,11 @@ def listing(names: Iterable[str], limit: int = 8) -> str:
     if len(every) > limit:
         return f"{', '.join(every[:limit])} and {len(every) - limit} more"
     return every[0] if len(every) == 1 else f"{', '.join(every[:-1])} and {every[-1]}"
+
+
+def cut(text: str, longest: int) -> str:
+    """The text, or its beginning where it has more characters than that."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def verb(n: int, one: str, several: str) -> str:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 import subprocess
+import sys
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -25,9 +26,24 @@ _ALLOWED = (
     "html head meta title link style body header main section footer nav article div span p h1 h2 "
     "h3 h4 ul ol li dl dt dd table caption thead tbody tr th td code pre figure a b br figcaption "
     "strong u sup bdi svg g path rect circle line text tspan desc defs clippath polygon polyline "
-    "use symbol"
+    "use symbol details summary"
 )
 ALLOWED = frozenset(_ALLOWED.split())
+
+
+LONG = ("what_changed", "what_broke", "what_to_trust", "what_needs_intervention")
+CONTROLS = [
+    {
+        **report().controls[0].model_dump(),
+        "control": "randomised_model",
+        "figures": {"judged": 20, "failed": 1},
+    },
+    {
+        **report().controls[0].model_dump(),
+        "control": "numerics",
+        "figures": {"sources": {"numerics_dtype": {"moved": 0, "features": 20}}},
+    },
+]
 
 
 class Page(HTMLParser):
@@ -155,7 +171,7 @@ def test_what_turns_text_round_is_named_and_not_obeyed() -> None:
 
 def _without_charts(content: str) -> str:
     """Charts isolate names on purpose; what they hold is theirs to test."""
-    return re.sub(r"<figure class=\"chart\">.*?</figure>", "", content, flags=re.DOTALL)
+    return re.sub(r"<figure class=chart .*?</figure>", "", content, flags=re.DOTALL)
 
 
 def test_two_hundred_drifted_features_with_all_evidence_fit() -> None:
@@ -163,7 +179,7 @@ def test_two_hundred_drifted_features_with_all_evidence_fit() -> None:
     content = render_html(with_features(features))
     assert len(content) <= LIMIT
     text = content.decode()
-    assert all(f'id="card-feature-{i}"' in text for i in range(200))
+    assert all(f'id="card-{i}"><bdi>feature-{i}</bdi>' in text for i in range(200))
     assert "the JSON form of this report has all" in text
 
 
@@ -199,12 +215,74 @@ def test_without_an_interval_it_says_why() -> None:
     assert "none: only 3 documents" in text
 
 
-def test_verdicts_over_checkpoints_are_drawn_with_this_one_last() -> None:
-    text = render_html(with_features([drifted("a")])).decode()
-    assert text.count('<figure class="chart">') == 2
-    assert text.index("2026-11-13", text.rindex('<figure class="chart">')) > 0
+def test_every_picture_stands_where_it_helps_and_its_numbers_beneath() -> None:
+    page = Page(render_html(with_features([drifted("a")], controls=CONTROLS)))
+    said = " ".join(page.texts)
+    charts = [a["aria-label"] for tag, a in page.elements if tag == "figure" and "class" in a]
+    assert charts == [
+        "What controls must show, and how often they did",
+        "Effects and intervals in units of the margin",
+        "Drift from the baseline over checkpoints",
+        "Verdicts and drift scores over checkpoints",
+        "Before and after: a",
+    ]
+    assert [tag for tag, _ in page.elements].count("details") == 4
+    since = said.index("Since when?")
+    assert "2026-11-13" in said[since : said.index("What broke?", since)]
     first = render_html(with_features([drifted("a", history=[])])).decode()
-    assert first.count('<figure class="chart">') == 1
+    assert "Since when?" not in first
+
+
+def test_without_what_draws_pictures_the_tables_stay_and_it_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    text = render_html(with_features([drifted("a")], controls=CONTROLS)).decode()
+    assert "<svg" not in text
+    assert "Pictures are left out" in text
+    assert "<details open>" in text
+
+
+def test_the_worst_that_there_may_be_fits() -> None:
+    """Long names, hostile and invisible texts, wide tokens, thousands of variants and lines."""
+    name, hidden = "n" * 124, "\u202e<&\"'\U0001f600" * 300
+    passages = [
+        {
+            **passage(units=25).model_dump(),
+            "document": hidden,
+            "units": [{"text": hidden, "baseline": 1.5, "candidate": -2.5} for _ in range(25)],
+        }
+    ] * 6
+    variants = [
+        {"perturbation": f"{i} {hidden[:500]}", "pairs": 3, "baseline": 0.1, "candidate": 0.2}
+        for i in range(40)
+    ]
+    features = [
+        drifted(
+            f"{name}{i}",
+            description=hidden,
+            definition=hidden,
+            concept=name,
+            reason=hidden,
+            robustness=variants,
+            what_breaks_it=[hidden] * 20,
+            passages=passages,
+        )
+        for i in range(200)
+    ]
+    line = {"name": name, "verdict": "drifted", "estimand": "identity_sparse", "effect": 0.5}
+    line |= {"lower": 0.4, "upper": 0.6, "margin": 0.2}
+    content = render_html(
+        with_features(
+            features, others=[line] * 2000, left_out=5, answers=dict.fromkeys(LONG, (hidden,) * 8)
+        )
+    )
+    assert len(content) <= LIMIT
+    page = Page(content)
+    assert len(page.ids) == len(set(page.ids))
+    links = {a["href"] for tag, a in page.elements if tag == "a" and a.get("href")}
+    assert {f"#{one}" for one in page.ids} >= links
+    assert "JSON form of this report has all" in content.decode()
 
 
 def test_a_browser_shows_it_as_it_is(tmp_path: Path) -> None:

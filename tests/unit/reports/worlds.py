@@ -148,7 +148,6 @@ def drifted(name: str, **changes: Any) -> Feature:
         },
         "repair": {
             "repair": identity,
-            "state": "proposed",
             "old": "direction of 768 numbers at blocks.1.hook_resid_post",
             "new": "direction of 768 numbers at blocks.1.hook_resid_post",
             "reason": sentence,
