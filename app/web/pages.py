@@ -5,7 +5,18 @@ from fastapi.routing import APIRoute
 
 from app.web import sign_in, static_files
 from app.web.errors import install_page_errors
-from app.web.routes import evaluations, features, home, line, models
+from app.web.routes import (
+    alerts,
+    audit,
+    corpora,
+    dictionaries,
+    evaluations,
+    features,
+    home,
+    line,
+    models,
+    repairs,
+)
 from app.web.session import SignedIn
 from app.web.signing import Signer
 
@@ -16,6 +27,11 @@ ROUTERS: tuple[APIRouter, ...] = (
     line.router,
     evaluations.router,
     features.router,
+    corpora.router,
+    dictionaries.router,
+    alerts.router,
+    repairs.router,
+    audit.router,
 )
 
 

@@ -328,3 +328,57 @@ def _save_dictionary(folder: Path, activations: "Tensor") -> None:
         "metadata": {"hook_name": SITE, "model_name": MODEL},
     }
     (folder / "cfg.json").write_text(json.dumps(config))
+
+
+def decide(api: httpx.Client) -> None:
+    """Let people do what they do: acknowledge an alert, mark a step as benign."""
+    alerts = api.get("/v1/alerts", params={"subject_kind": "control"}).json()["items"]
+    answers = [
+        api.post(
+            f"/v1/alerts/{alerts[0]['id']}:acknowledge",
+            json={
+                "by": "grace",
+                "note": "Nobody has fitted 'complaint'; we take it out.",
+            },
+        ),
+        api.patch(
+            f"/v1/models/{MODEL}/checkpoints/{CALM}",
+            json={"benign": True, "by": "grace", "note": "the same data, two more hours"},
+            headers={"If-Match": '"1"'},
+        ),
+    ]
+    for answer in answers:
+        assert answer.is_success, answer.text
+
+
+def pages(api: httpx.Client, line: SampleLine) -> dict[str, str]:
+    """Name of a page → its path, for every page that somebody can look at."""
+
+    def first(path: str, **query: str) -> dict[str, Any]:
+        found: dict[str, Any] = api.get(f"/v1/{path}", params=query).json()["items"][0]
+        return found
+
+    feature = first(f"feature-sets/{FEATURES}/versions/1/features")
+    drifted = line.evaluations[WATCH, TURNED]
+    alert = first("alerts", monitor=WATCH, subject_kind="feature", severity="page")
+    return {
+        "overview": "/",
+        "models": "/models",
+        "model": f"/models/{MODEL}",
+        "checkpoint": f"/models/{MODEL}/checkpoints/{TURNED}",
+        "monitor": f"/models/{MODEL}/monitors/{WATCH}",
+        "evaluation": f"/evaluations/{drifted}",
+        "evaluation-failed": f"/evaluations/{line.evaluations[WATCH, GONE]}",
+        "evaluation-invalid": f"/evaluations/{line.evaluations[STRICT, CALM]}",
+        "feature": f"/features/{feature['id']}",
+        "corpora": "/corpora",
+        "corpus": f"/corpora/{CORPUS}",
+        "document": f"/corpora/{CORPUS}/documents/3",
+        "dictionaries": "/dictionaries",
+        "dictionary": f"/dictionaries/{DICTIONARY}",
+        "alerts": "/alerts",
+        "alert": f"/alerts/{alert['id']}",
+        "repairs": "/repairs",
+        "repair": f"/repairs/{first('repairs')['id']}",
+        "audit": "/audit",
+    }

@@ -1,0 +1,122 @@
+"""`python -m tools.screenshots`: docs/images/*.png, a phone's and a desk's view of each page.
+
+Takes a minute: it starts the whole service, with a line of its own that workers judge.
+"""
+
+import argparse
+import io
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.support.line import decide, pages
+from tests.support.tools import find_tool
+from tools.screenshots.service import running
+
+OUT = Path(__file__).parents[2] / "docs" / "images"
+PHONE, DESKTOP = (360, 780), (1280, 860)
+COLOURS, TALLEST = 48, 2400
+DARK = ("overview", "monitor", "evaluation", "corpus", "alert")
+"""Pages that are shown by night too: one of each kind, the folder stays small."""
+
+
+def main() -> None:
+    """Make all pictures anew."""
+    parser = argparse.ArgumentParser(prog="python -m tools.screenshots", description=__doc__)
+    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--serve", action="store_true", help="fill the service and stay up")
+    asked = parser.parse_args()
+    program = find_tool("chromium")
+    if program is None and not asked.serve:
+        parser.error("chromium is not installed; it takes the pictures (apt install chromium)")
+    with (
+        tempfile.TemporaryDirectory(
+            prefix="featuredrift-pictures-", ignore_cleanup_errors=True
+        ) as folder,
+        running(Path(folder)) as service,
+    ):
+        headers = {"Authorization": f"Bearer {service.key}"}
+        with httpx.Client(base_url=service.url, headers=headers, timeout=60) as api:
+            decide(api)
+            found = pages(api, service.line)
+        if asked.serve:
+            print(f"{service.url}\n{service.key}", flush=True)  # noqa: T201
+            _wait_for_ctrl_c()
+            return
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=str(program), args=["--no-sandbox", "--disable-gpu"]
+            )
+            take(browser, service.url, service.key, found, asked.out)
+            browser.close()
+
+
+def take(browser: Browser, url: str, key: str, found: Mapping[str, str], out: Path) -> None:
+    """Take a picture of each page; pictures of pages that are no more go."""
+    out.mkdir(parents=True, exist_ok=True)
+    made = set()
+    for place, size in (("desktop", DESKTOP), ("phone", PHONE)):
+        for scheme in ("light", "dark"):
+            names = found if scheme == "light" else {name: found[name] for name in DARK}
+            with _opened(browser, url, size, scheme) as page:
+                if scheme == "light":
+                    made |= {_picture(page, f"{url}/sign-in", out, f"sign-in-{place}")}
+                _sign_in(page, url, key)
+                for name, path in names.items():
+                    night = "-dark" if scheme == "dark" else ""
+                    made |= {_picture(page, url + path, out, f"{name}-{place}{night}")}
+    for path in set(out.glob("*.png")) - made:
+        path.unlink()
+
+
+@contextmanager
+def _opened(browser: Browser, url: str, size: tuple[int, int], scheme: str) -> Iterator[Page]:
+    context = browser.new_context(
+        base_url=url,
+        viewport={"width": size[0], "height": size[1]},
+        color_scheme="dark" if scheme == "dark" else "light",
+        reduced_motion="reduce",
+    )
+    yield context.new_page()
+    context.close()
+
+
+def _sign_in(page: Page, url: str, key: str) -> None:
+    page.goto(f"{url}/sign-in")
+    page.get_by_label("API key").fill(key)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"{url}/")
+
+
+def _picture(page: Page, url: str, out: Path, name: str) -> Path:
+    answer = page.goto(url)
+    if answer is None or not answer.ok:
+        raise RuntimeError(f"{url} answers {answer.status if answer else 'nothing'}")
+    width = page.viewport_size["width"] if page.viewport_size else DESKTOP[0]
+    height = min(TALLEST, int(page.evaluate("document.documentElement.scrollHeight")))
+    data = page.screenshot(full_page=True, clip={"x": 0, "y": 0, "width": width, "height": height})
+    path = out / f"{name}.png"
+    # Flat pages need few colours, and a palette makes a picture a fifth as large.
+    picture = (
+        Image.open(io.BytesIO(data)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    )
+    picture.save(path, optimize=True)
+    return path
+
+
+def _wait_for_ctrl_c() -> None:
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        return
+
+
+if __name__ == "__main__":
+    main()
