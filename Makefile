@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 EXTRAS := worker,embedded,demo,s3,charts,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-unit check format client cli-reference docs dashboards benchmarks calibration clean
+.PHONY: help install demo up test test-unit check format client cli-reference docs-reference docs dashboards benchmarks calibration clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,6 +43,7 @@ check: install ## lint, types, import rules, migrations and dashboards in step w
 	$(BIN)/python -m deploy.grafana --check
 	$(BIN)/python -m tools.client --check
 	$(BIN)/python -m tools.cli_reference --check
+	$(BIN)/python -m tools.docs --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: install ## format the code
@@ -54,6 +55,9 @@ client: install ## write the synchronous Python client anew
 
 cli-reference: install ## write docs/cli.md anew
 	$(BIN)/python -m tools.cli_reference
+
+docs-reference: install ## write docs/reference anew
+	$(BIN)/python -m tools.docs
 
 docs: install ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
