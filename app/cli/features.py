@@ -7,6 +7,7 @@ import typer
 
 from app.cli.console import plain, print_facts, print_json, print_table, say, text_of
 from app.cli.remote import Exit, Json, Url, connected
+from app.cli.suggest import suggest
 from app.imports.catalog import catalog
 from app.imports.directions import Imported, Scaling, read_directions
 from app.imports.neuronpedia import Entry, advice, map_list, read_list
@@ -55,8 +56,9 @@ def register(app: typer.Typer) -> None:
     imports.command("saelens")(import_saelens)
     imports.command("sklearn")(import_sklearn)
     imports.command("directions")(import_directions)
+    group.command("suggest")(suggest)
     group.add_typer(imports, name="import", help="Features and dictionaries from elsewhere.")
-    app.add_typer(group, name="features", help="Bring features in from elsewhere.")
+    app.add_typer(group, name="features", help="Find features, and bring them in from elsewhere.")
 
 
 def import_neuronpedia(

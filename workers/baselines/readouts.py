@@ -57,7 +57,7 @@ def probe_scores(design: Design, positive: Flags, fold: Folds, seed: int) -> Pro
     weights = np.zeros((design.width, folds))
     fitted, converged = [], True
     for k in range(folds):
-        tokens = _fit_tokens(positive, fold != k, rng)
+        tokens = fit_tokens(positive, fold != k, rng)
         x = design.rows(tokens)
         centre = x.mean(0, dtype=np.float64)
         # A coordinate that never moves is centred to 0 and gets no weight, whatever its scale.
@@ -118,7 +118,8 @@ def token_lookup_scores(token_keys: NDArray[np.integer], positive: Flags, fold: 
     return result
 
 
-def _fit_tokens(positive: Flags, usable: Flags, rng: np.random.Generator) -> NDArray[np.intp]:
+def fit_tokens(positive: Flags, usable: Flags, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Which of the usable tokens a probe is fitted on, as `probe_scores` says; ascending."""
     carried, others = np.flatnonzero(positive & usable), np.flatnonzero(~positive & usable)
     carried = _draw(carried, max(FIT_TOKENS // 2, FIT_TOKENS - len(others)), rng)
     others = _draw(others, FIT_TOKENS - len(carried), rng)
