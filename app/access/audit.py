@@ -12,13 +12,15 @@ from app.access.audit_tables import AuditEvent
 from app.access.principals import principal_of
 from app.core.rows import newest_first
 
+SERVICE = "featuredrift"
+"""The actor of what the service does by itself."""
 _ACTION = re.compile(r"[a-z_]+\.[a-z_]+")
 
 
 def record(
     session: Session,
     *,
-    actor: str,
+    actor: str | None = None,
     action: str,
     subject_id: UUID | str,
     detail: Mapping[str, Any] | None = None,
@@ -29,7 +31,8 @@ def record(
     Who was authenticated is noted beside the actor, who is whoever the caller says.
 
     Args:
-        actor: who did it: the name that the caller gave.
+        actor: who did it: the name that the caller gave; None where it gives none: then who was
+            authenticated, else the service itself.
         action: `<subject kind>.<past participle>`, such as `repair.accepted`,
             `checkpoint.marked_benign`, `monitor.policy_changed`.
         subject_id: the subject's id, or its name where it has no other.
@@ -42,6 +45,8 @@ def record(
     if not _ACTION.fullmatch(action):
         raise ValueError(f"{action!r} is no action; write <subject kind>.<past participle>")
     principal = principal_of(session)
+    if actor is None:
+        actor = principal.name if principal is not None else SERVICE
     event = AuditEvent(
         actor=actor,
         action=action,

@@ -84,6 +84,12 @@ def bound_models(session: Session) -> frozenset[str] | None:
     return principal.models if principal is not None else None
 
 
+def only_model(session: Session) -> str | None:
+    """The one model that the caller's key is bound to: what it makes beside models is about it."""
+    bound = bound_models(session)
+    return next(iter(bound)) if bound is not None and len(bound) == 1 else None
+
+
 def require_models(session: Session, names: Sequence[str]) -> None:
     """Check that a transaction may bring something about for models that it names.
 

@@ -39,6 +39,7 @@ def start_evaluation(body: EvaluationCreate, settings: AppSettings, post: Post) 
             checkpoint = find_checkpoint(session, model, body.checkpoint)
         evaluation_id, created = service.start(session, model, monitor.monitor, checkpoint)
         if created:
+            service.record(session, evaluation_id, "requested")
             admit(session, settings.max_queued_evaluations)
         return _answer(session, evaluation_id, 202 if created else 200)
 
@@ -93,6 +94,7 @@ def cancel_evaluation(evaluation: UUID, post: Post) -> Response:
     def work(session: Session) -> Answer:
         service.find_state(session, evaluation)
         ledger.cancel_evaluation(session, evaluation)
+        service.record(session, evaluation, "cancelled")
         return _answer(session, evaluation, 200)
 
     return post.answer(work)
@@ -105,6 +107,7 @@ def retry_evaluation(evaluation: UUID, settings: AppSettings, post: Post) -> Res
     def work(session: Session) -> Answer:
         service.find_state(session, evaluation)
         ledger.retry_evaluation(session, evaluation)
+        service.record(session, evaluation, "retried")
         session.flush()
         admit(session, settings.max_queued_evaluations)
         return _answer(session, evaluation, 202)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from app.access import audit
 from app.core import correlation
 from app.core.digests import sha256_json
 from app.core.errors import InvalidInputError, NotFoundError
@@ -94,6 +95,22 @@ def start_all(
         else:
             started.append(evaluation_id)
     return started, skipped
+
+
+def record(session: Session, evaluation_id: UUID, done: str) -> None:
+    """Add to the audit trail that somebody asked for an evaluation, stopped it, or let it go on.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    view = find_view(session, evaluation_id)
+    audit.record(
+        session,
+        action=f"evaluation.{done}",
+        subject_id=evaluation_id,
+        detail={"monitor": view.names.monitor, "checkpoint": view.names.checkpoint},
+        model=view.names.model,
+    )
 
 
 def newest_ids(session: Session, checkpoint_ids: Sequence[UUID]) -> dict[UUID, list[UUID]]:

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from app.access import audit
 from app.access.principals import name_in_use
 from app.alerts.service import follow_monitor
 from app.core.clock import now
@@ -32,6 +34,10 @@ from app.registry.service.feature_sets import find_version
 from app.registry.service.models import find_model
 from app.registry.tables import Checkpoint, Dictionary, FeatureSetVersion, Model
 
+_CHANGEABLE = (
+    *("description", "feature_set_version_id", "corpus_id", "baseline", "policy", "watchlist"),
+    "enabled",
+)
 _LATENT = re.compile(r"latent-(0|[1-9]\d{0,9})", re.ASCII)
 
 
@@ -70,7 +76,9 @@ def create(session: Session, body: MonitorCreate) -> tuple[MonitorView, bool]:
     created = repository.insert_monitor(session, name=body.name, updated_at=now(), **content)
     with name_in_use("monitor", body.name):
         view = find_monitor(session, body.name)
-    if created is None:
+    if created is not None:
+        _record(session, view, "created", body.model_dump(mode="json", exclude={"name"}))
+    else:
         # A policy that an older release stored lacks the fields that have come since.
         stored = DriftPolicy.model_validate(view.monitor.policy).model_dump(mode="json")
         require_same(
@@ -99,6 +107,7 @@ def change(session: Session, name: str, body: MonitorPatch, if_match: str | None
     view = find_monitor(session, name, lock=True)
     monitor = view.monitor
     check_if_match(if_match, monitor.version)
+    before = {field: getattr(monitor, field) for field in _CHANGEABLE}
     if body.feature_set is not None:
         if monitor.feature_set_version_id is None:
             raise InvalidInputError(
@@ -134,6 +143,7 @@ def change(session: Session, name: str, body: MonitorPatch, if_match: str | None
         monitor.version += 1
         monitor.updated_at = now()
     session.flush()
+    _record_change(session, view, before)
     follow_monitor(session, monitor, view.model)
     return find_monitor(session, name)
 
@@ -190,6 +200,41 @@ def present(session: Session, views: Sequence[MonitorView]) -> list[MonitorOut]:
     versions = [view.monitor.feature_set_version_id for view in views]
     claimed = repository.claimed_concepts(session, (v for v in versions if v is not None))
     return [_present(view, claimed) for view in views]
+
+
+def _record_change(session: Session, view: MonitorView, before: dict[str, Any]) -> None:
+    """What was changed, from what to what; a changed policy is an act of its own."""
+    changes = {
+        field: {"from": _plain(old), "to": _plain(new)}
+        for field, old in before.items()
+        if (new := getattr(view.monitor, field)) != old
+    }
+    policy = changes.pop("policy", None)
+    if policy is not None:
+        old, new = before["policy"], view.monitor.policy
+        # The policy of an older release lacks the fields that have come since.
+        parts = {
+            part: {"from": old.get(part), "to": new.get(part)}
+            for part in sorted(old.keys() | new.keys())
+            if old.get(part) != new.get(part)
+        }
+        _record(session, view, "policy_changed", parts)
+    if changes:
+        _record(session, view, "changed", changes)
+
+
+def _record(session: Session, view: MonitorView, done: str, detail: dict[str, Any]) -> None:
+    audit.record(
+        session,
+        action=f"monitor.{done}",
+        subject_id=view.monitor.id,
+        detail={"monitor": view.monitor.name, **detail},
+        model=view.model,
+    )
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, UUID) else value
 
 
 def _present(view: MonitorView, claimed: dict[Any, set[str]]) -> MonitorOut:

@@ -162,8 +162,11 @@ def test(session: Session, webhook_id: UUID) -> Delivery:
         NotFoundError: there is no such webhook.
         ConflictError: it is disabled.
     """
-    _require_enabled(find_webhook(session, webhook_id, lock=True))
-    return find_delivery(session, webhook_id, events.emit_test(session, webhook_id))
+    webhook = find_webhook(session, webhook_id, lock=True)
+    _require_enabled(webhook)
+    delivery = find_delivery(session, webhook_id, events.emit_test(session, webhook_id))
+    _record(session, webhook, "tested", None, delivery=str(delivery.id))
+    return delivery
 
 
 def redeliver(session: Session, webhook_id: UUID, delivery_id: UUID) -> Delivery:
@@ -173,12 +176,14 @@ def redeliver(session: Session, webhook_id: UUID, delivery_id: UUID) -> Delivery
         NotFoundError: there is no such delivery.
         ConflictError: the webhook is disabled.
     """
-    _require_enabled(find_webhook(session, webhook_id, lock=True))
+    webhook = find_webhook(session, webhook_id, lock=True)
+    _require_enabled(webhook)
     delivery = find_delivery(session, webhook_id, delivery_id, lock=True)
     moment = session.scalars(select(func.clock_timestamp())).one()
     delivery.state, delivery.finished_at, delivery.failures = "pending", None, 0
     delivery.started_at = delivery.next_attempt_at = moment
     session.flush()
+    _record(session, webhook, "redelivered", None, delivery=str(delivery_id))
     return delivery
 
 
@@ -303,7 +308,9 @@ def _check_filters(session: Session, models: Sequence[str], monitors: Sequence[s
             find_monitor(session, name)
 
 
-def _record(session: Session, webhook: Webhook, done: str, by: str, **detail: object) -> None:
+def _record(
+    session: Session, webhook: Webhook, done: str, by: str | None, **detail: object
+) -> None:
     model = webhook.models[0] if len(webhook.models) == 1 else None
     audit.record(
         session,

@@ -100,7 +100,9 @@ def _register(
 ) -> MlflowOut:
     body = _checkpoint(mapping, name, version, reachable(mapping, source))
     model = registry.find_model(session, mapping.model, lock=True)
-    checkpoint, _, created = registry.register_checkpoint(session, model, body, settings)
+    checkpoint, _, created = registry.register_checkpoint(
+        session, model, body, settings, audited=True
+    )
     started: list[UUID] = []
     if created:
         started, _ = start_all(session, model, checkpoint)
@@ -149,7 +151,7 @@ def _alias(
         return MlflowOut(outcome="ignored", detail=f"{target} was moved by a later message already")
     held = repository.get_alias(session, model.id, target, lock=True)
     if_match = etag(held.version) if held is not None else None
-    registry.put_alias(session, model, target, checkpoint, if_match)
+    registry.put_alias(session, model, target, checkpoint, if_match, audited=True)
     audit.record(
         session,
         actor=ACTOR,

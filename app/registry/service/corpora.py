@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from app.access.principals import name_in_use, share_with_own_models
+from app.access import audit
+from app.access.principals import name_in_use, only_model, share_with_own_models
 from app.core.artifacts import ArtifactStore
 from app.core.digests import sha256_bytes
 from app.core.errors import InvalidInputError, NotFoundError
@@ -71,6 +72,13 @@ def register_corpus(
     )
     if corpus is not None:
         share_with_own_models(session, corpus.id)
+        audit.record(
+            session,
+            action="corpus.registered",
+            subject_id=corpus.id,
+            detail={"name": name, "digest": stored.digest},
+            model=only_model(session),
+        )
         return corpus, True
     with name_in_use("corpus", name):
         corpus = find_corpus(session, name)

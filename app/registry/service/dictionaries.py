@@ -2,7 +2,8 @@
 
 from sqlalchemy.orm import Session
 
-from app.access.principals import name_in_use, share_with_own_models
+from app.access import audit
+from app.access.principals import name_in_use, only_model, share_with_own_models
 from app.core.errors import InvalidInputError, NotFoundError
 from app.core.immutability import require_same
 from app.registry.repository import dictionaries as repository
@@ -83,6 +84,7 @@ def register_dictionary(
     )
     if dictionary is not None:
         share_with_own_models(session, dictionary.id)
+        _record(session, dictionary)
         return dictionary, True
     with name_in_use("dictionary", body.name):
         dictionary = find_dictionary(session, body.name)
@@ -129,6 +131,7 @@ def register_stored_dictionary(
     )
     if dictionary is not None:
         share_with_own_models(session, dictionary.id)
+        _record(session, dictionary)
         return dictionary, True
     with name_in_use("dictionary", name):
         dictionary = find_dictionary(session, name)
@@ -155,3 +158,15 @@ def find_dictionary(session: Session, name: str) -> Dictionary:
             value=name,
         )
     return dictionary
+
+
+def _record(session: Session, dictionary: Dictionary) -> None:
+    origin = {"source": dictionary.source, "release": dictionary.release, "id": dictionary.sae_id}
+    audit.record(
+        session,
+        action="dictionary.registered",
+        subject_id=dictionary.id,
+        detail={"name": dictionary.name, "digest": dictionary.digest}
+        | {name: value for name, value in origin.items() if value is not None},
+        model=only_model(session),
+    )

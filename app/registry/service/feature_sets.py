@@ -6,7 +6,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from app.access.principals import name_in_use, share_with_own_models
+from app.access import audit
+from app.access.principals import name_in_use, only_model, share_with_own_models
 from app.core.digests import sha256_json
 from app.core.errors import InvalidInputError, NotFoundError
 from app.core.immutability import require_same
@@ -50,6 +51,13 @@ def publish(session: Session, body: FeatureSetCreate) -> tuple[FeatureSet, Featu
         for feature, definition in zip(body.features, definitions, strict=True)
     ]
     version = feature_sets.insert_version(session, feature_set.id, number, digest, rows)
+    audit.record(
+        session,
+        action="feature_set.published",
+        subject_id=feature_set.id,
+        detail={"name": body.name, "version": number, "digest": digest, "features": len(rows)},
+        model=only_model(session),
+    )
     return feature_set, version, True
 
 

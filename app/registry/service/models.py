@@ -26,6 +26,13 @@ def register_model(session: Session, body: ModelCreate) -> tuple[Model, bool]:
     require_models(session, [body.name])
     model = repository.insert_model(session, name=body.name, description=body.description)
     if model is not None:
+        audit.record(
+            session,
+            action="model.registered",
+            subject_id=model.id,
+            detail={"name": body.name},
+            model=body.name,
+        )
         return model, True
     model = find_model(session, body.name)
     require_same("model", body.name, {"description": (model.description, body.description)})
@@ -50,11 +57,19 @@ def find_model(session: Session, name: str, *, lock: bool = False) -> Model:
 
 
 def register_checkpoint(
-    session: Session, model: Model, body: CheckpointCreate, settings: Settings
+    session: Session,
+    model: Model,
+    body: CheckpointCreate,
+    settings: Settings,
+    *,
+    audited: bool = False,
 ) -> tuple[Checkpoint, str | None, bool]:
     """The checkpoint, its parent's name, and whether it is new.
 
     The model's row must be locked: "the one registered before" is then the same for everybody.
+
+    Args:
+        audited: the caller records it itself.
 
     Raises:
         ConflictError: the name is registered with other content.
@@ -105,6 +120,16 @@ def register_checkpoint(
     )
     if created is None:
         raise RuntimeError(f"checkpoint {body.name!r} appeared under the model's lock")
+    if not audited:
+        audit.record(
+            session,
+            action="checkpoint.registered",
+            subject_id=created.id,
+            detail=body.model_dump(
+                mode="json", include={"name", "source", "revision", "parent", "digest", "benign"}
+            ),
+            model=model.name,
+        )
     return created, body.parent, True
 
 
@@ -186,11 +211,20 @@ def find_alias(session: Session, model: Model, name: str, *, lock: bool = False)
 
 
 def put_alias(
-    session: Session, model: Model, name: str, checkpoint: Checkpoint, if_match: str | None
+    session: Session,
+    model: Model,
+    name: str,
+    checkpoint: Checkpoint,
+    if_match: str | None,
+    *,
+    audited: bool = False,
 ) -> tuple[Alias, bool]:
     """Point an alias at a checkpoint; the alias, and whether it is new.
 
     Pointing it where it points already changes nothing and needs no `If-Match`.
+
+    Args:
+        audited: the caller records it itself.
 
     Raises:
         PreconditionRequiredError: it points elsewhere and there is no `If-Match`.
@@ -199,6 +233,8 @@ def put_alias(
     if if_match is None:
         alias = repository.insert_alias(session, model.id, name, checkpoint.id)
         if alias is not None:
+            if not audited:
+                _record_alias(session, model, name, "set", checkpoint=checkpoint.name)
             return alias, True
     alias = repository.get_alias(session, model.id, name, lock=True)
     if alias is None:
@@ -215,6 +251,8 @@ def put_alias(
         alias.version += 1
         alias.updated_at = now()
         session.flush()
+        if not audited:
+            _record_alias(session, model, name, "set", checkpoint=checkpoint.name)
     return alias, False
 
 
@@ -229,6 +267,17 @@ def delete_alias(session: Session, model: Model, name: str, if_match: str | None
     alias = find_alias(session, model, name, lock=True)
     check_if_match(if_match, alias.version)
     repository.delete_alias(session, alias)
+    _record_alias(session, model, name, "removed")
+
+
+def _record_alias(session: Session, model: Model, name: str, done: str, **detail: str) -> None:
+    audit.record(
+        session,
+        action=f"alias.{done}",
+        subject_id=f"{model.id}/{name}",
+        detail={"model": model.name, "alias": name, **detail},
+        model=model.name,
+    )
 
 
 def _parent_name(session: Session, checkpoint: Checkpoint) -> str | None:
