@@ -19,6 +19,7 @@ from app.access.authentication import Authenticator
 from app.access.guard import Guard
 from app.access.keys_routes import router as api_keys
 from app.access.openapi import add_security
+from app.access.origins import Origins
 from app.access.rules import authorize
 from app.alerts.routes import router as alerts
 from app.core.artifacts import ArtifactStore
@@ -27,6 +28,7 @@ from app.core.database import Database, make_engine
 from app.core.problems import Problem, install_problem_handlers
 from app.core.request_metrics import RequestMetrics
 from app.core.requests import Requests
+from app.core.security_headers import SecurityHeaders
 from app.core.waiting import MAX_WAITING, Waiting
 from app.evaluations.routes import router as evaluations
 from app.exporter.collector import ReadingCollector
@@ -61,7 +63,9 @@ class _Api(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """All layers; the requests' names come first, so that each answer and line has them."""
-        return Requests(super().build_middleware_stack(), self.state.metrics)
+        https = self.state.settings.public_url.startswith("https://")
+        answers = SecurityHeaders(super().build_middleware_stack(), https=https)
+        return Requests(answers, self.state.metrics)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -85,9 +89,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.artifacts = ArtifactStore(settings.artifacts)
     app.state.waiting = Waiting(settings.long_poll_max)
     install_problem_handlers(app)
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, seconds=settings.body_timeout)
     install_pages(app)
-    app.add_middleware(Guard, authenticator=app.state.authenticator)
+    app.add_middleware(Guard, authenticator=app.state.authenticator, origins=Origins(settings))
     v1 = APIRouter(prefix="/v1")
     for router in (
         *(models, checkpoints, corpora, dictionaries, feature_sets),

@@ -98,6 +98,12 @@ class Settings(BaseSettings):
         default=12 * 3600.0, ge=60, le=30 * 86400, description="Of a sign-in to the web pages."
     )
     max_body_bytes: int = Field(default=64 << 20, ge=1024, description="Larger requests get 413.")
+    header_timeout: float = Field(
+        default=10.0, gt=0, description="For a request's headers to arrive, else it is hung up."
+    )
+    body_timeout: float = Field(
+        default=120.0, gt=0, description="For a request's body to arrive, else it gets 408."
+    )
     long_poll_max: float = Field(default=60.0, ge=0, description="Bound of `?wait=`.")
     public_url: str = Field(
         default="",

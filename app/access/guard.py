@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access.authentication import Authenticator
+from app.access.origins import Origins
 from app.access.principals import Principal
 from app.access.rules import MLFLOW
 from app.core.errors import FeaturedriftError
@@ -21,9 +22,10 @@ class Guard:
     Paths outside of `/v1/` pass without a key; their routes then need a rule that says `open`.
     """
 
-    def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
+    def __init__(self, app: ASGIApp, authenticator: Authenticator, origins: Origins) -> None:
         self._app = app
         self._authenticator = authenticator
+        self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application on a request whose sender is known."""
@@ -32,6 +34,8 @@ class Guard:
             return
         request = Request(scope)
         try:
+            if not self._authenticator.required:
+                self._origins.check(scope["method"], request.headers)
             principal = await self._principal(scope)
         except FeaturedriftError as error:
             # The body is left unread: nobody shall send 64 MiB to be told to go.

@@ -52,6 +52,7 @@ def api(
         listener,
         log_level=settings.log_level,
         graceful_seconds=_GRACEFUL_SECONDS,
+        header_seconds=settings.header_timeout,
     )
 
 

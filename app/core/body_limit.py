@@ -1,4 +1,6 @@
-"""A limit on request bodies, enforced while they stream in."""
+"""Limits on request bodies, of size and of time, enforced while they stream in."""
+
+import asyncio
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -7,25 +9,37 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.problems import plain_problem, problem_response
 
+PLAIN_BYTES = 1 << 20
+"""What a body may have where nothing large is sent: parsed JSON takes tens of times its bytes."""
+_LARGE = frozenset({"/v1/corpora", "/v1/feature-sets"})
+
 
 class BodyLimit:
     """Refuse a body over `limit` bytes: at once when its length is declared, else on the way.
 
+    Only corpora and feature sets may be as large as that; all else has at most `PLAIN_BYTES`.
     Starlette's own limiter answers in plain text; ours answers with a problem document.
+
+    Args:
+        seconds: in which a whole body must have arrived.
     """
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int, seconds: float) -> None:
         self._app = app
         self._limit = limit
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application on a body that is counted as it is read."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        detail = f"the body is over the limit of {self._limit} bytes (FEATUREDRIFT_MAX_BODY_BYTES)"
+        limit, name = self._limit, "FEATUREDRIFT_MAX_BODY_BYTES"
+        if scope["path"] not in _LARGE and limit > PLAIN_BYTES:
+            limit, name = PLAIN_BYTES, "larger are taken at " + " and ".join(sorted(_LARGE))
+        detail = f"the body is over the limit of {limit} bytes ({name})"
         declared = Headers(scope=scope).get("content-length", "")
-        if declared.isdecimal() and int(declared) > self._limit:
+        if declared.isdecimal() and int(declared) > limit:
             response = problem_response(
                 Request(scope),
                 plain_problem(413, "body_too_large", detail),
@@ -33,13 +47,27 @@ class BodyLimit:
             )
             await response(scope, receive, send)
             return
-        received = 0
+        received, whole = 0, False
+        deadline = asyncio.get_running_loop().time() + self._seconds
 
         async def counted() -> Message:
-            nonlocal received
-            message = await receive()
+            nonlocal received, whole
+            if whole:
+                # What comes now is that the client is gone, whenever that may be.
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(
+                    408,
+                    f"the body did not arrive within {self._seconds:g} s "
+                    "(FEATUREDRIFT_BODY_TIMEOUT)",
+                    {"Connection": "close"},
+                ) from None
             received += len(message.get("body", b""))
-            if received > self._limit:
+            whole = not message.get("more_body", False)
+            if received > limit:
                 raise HTTPException(413, detail, {"Connection": "close"})
             return message
 

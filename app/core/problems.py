@@ -28,6 +28,7 @@ _HTTP_CODES = {
     400: "bad_request",
     404: "no_such_route",
     405: "method_not_allowed",
+    408: "body_too_slow",
     413: "body_too_large",
 }
 

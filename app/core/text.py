@@ -2,6 +2,7 @@
 
 from typing import Any
 
+MAX_DEPTH = 64
 _HOLDS_TEXT = (str, dict, list, tuple)
 
 
@@ -20,7 +21,7 @@ def text_fault(text: str) -> str | None:
 
 
 def find_text_fault(value: Any) -> tuple[tuple[str | int, ...], str] | None:
-    """The first text inside a JSON value (keys too) that cannot be stored.
+    """The first text inside a JSON value (keys too) that cannot be stored, or too deep a place.
 
     Returns:
         Its path from the top, and why; None when every text is fine.
@@ -28,6 +29,8 @@ def find_text_fault(value: Any) -> tuple[tuple[str | int, ...], str] | None:
     pending: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
     while pending:
         path, item = pending.pop()
+        if len(path) > MAX_DEPTH:
+            return path[:1], f"is nested more than {MAX_DEPTH} levels deep; nothing needs that"
         if isinstance(item, str):
             if fault := text_fault(item):
                 return path, fault
