@@ -2,7 +2,7 @@
 
 Without the environment variable `FEATUREDRIFT_FAULTS`, which no setting and no deployment has, a
 point costs one comparison. With it, the variable names a folder; a file `<point>.<anything>` there,
-or `<point>@<kind>.<anything>` for shards of one kind, holds what the next process at that point
+or `<point>@<kind>.<anything>` for work of one kind, holds what the next process at that point
 shall do, and is consumed by it, unless it ends in `.always`.
 """
 
@@ -49,7 +49,7 @@ def fault_point(name: str, kind: str = "") -> None:
 
     Args:
         name: one of `POINTS`.
-        kind: of the shard at work, where several kinds pass the point.
+        kind: what the order may name after an `@`: the kind of shard, or the checkpoint.
     """
     if _FOLDER is None:
         return

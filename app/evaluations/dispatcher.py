@@ -144,6 +144,10 @@ class _Dispatcher:
     def _sweep(self) -> None:
         settings, database = self._settings, self._database
         with database.unit_of_work() as session:
+            sweep.forget_lost_time(
+                session, lease_seconds=settings.lease_seconds, max_attempts=settings.max_attempts
+            )
+        with database.unit_of_work() as session:
             requeued = sweep.requeue_lapsed(session, settings.max_attempts)
         with database.unit_of_work() as session:
             exhausted = sweep.exhausted(session, settings.max_attempts)

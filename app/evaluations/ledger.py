@@ -173,6 +173,11 @@ def finish(session: Session, claim: Claim) -> None:
     )
 
 
+def longest_pause(max_attempts: int) -> timedelta:
+    """How far ahead a message is ever put off."""
+    return timedelta(seconds=_BACKOFF_SECONDS * 4 ** (max_attempts - 1))
+
+
 def requeue(session: Session, claim: Claim, error: dict[str, str]) -> None:
     """Put the claimed shard back after a transient failure, to be tried again a little later.
 

@@ -14,6 +14,30 @@ from app.evaluations import ledger, outbox
 from app.evaluations.tables import OutboxMessage, Shard
 
 _LONGEST_SILENCE = timedelta(hours=1)
+_TOLERANCE = timedelta(seconds=1)
+
+
+def forget_lost_time(session: Session, *, lease_seconds: float, max_attempts: int) -> None:
+    """Bring back times that lie further ahead than anything is ever put off.
+
+    The database's clock was set back since they were written: a dead worker's lease would last, and
+    a message would be put off, until the clock has caught up.
+    """
+    present = func.clock_timestamp()
+    lease = timedelta(seconds=lease_seconds)
+    pause = ledger.longest_pause(max_attempts) + _TOLERANCE
+    for statement in (
+        update(Shard)
+        .where(Shard.state == "running", Shard.lease_expires_at > present + 2 * lease)
+        .values(lease_expires_at=present + lease),
+        update(Shard)
+        .where(Shard.state == "queued", Shard.announced_at > present + pause)
+        .values(announced_at=present, queued_at=present),
+        update(OutboxMessage)
+        .where(OutboxMessage.published_at.is_(None), OutboxMessage.available_at > present + pause)
+        .values(available_at=present),
+    ):
+        session.execute(statement)
 
 
 def requeue_lapsed(session: Session, max_attempts: int) -> list[UUID]:

@@ -4,7 +4,6 @@ Each cell of a worker's points runs in the same deployment, with its own evaluat
 question.
 """
 
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -17,7 +16,8 @@ from app.retention.collector import collect
 from app.retention.rules import Rules
 from tests.crash.matrix import Point, record
 from tests.crash.stage import Stage, wake
-from tests.support.deployment import dispatching, wait_for
+from tests.support.deployment import wait_for
+from tests.support.forked import ForkedProcess
 
 
 @contextmanager
@@ -99,27 +99,27 @@ def repeat(stage: Stage, row: Point, times: int) -> None:
     assert {shard.attempt for shard in stage.world.shards()} == {1}
 
 
-def strike_dispatcher(stage: Stage, row: Point, fault: str) -> None:
-    """The same faults for the dispatcher, beside which another one stands by."""
+def strike_dispatcher(
+    stage: Stage, dispatchers: list[ForkedProcess], row: Point, fault: str
+) -> None:
+    """The same faults for the one of two dispatchers that is at work."""
     action = {"kill": "kill", "hang": "freeze", "full": "full"}.get(fault, "wait")
-    with stage.dispatcher() as first:
-        wait_for(lambda: "dispatching" in (stage.folder / "dispatcher.log").read_text())
-        stage.order(row.name, action)
-        with dispatching(stage.settings), cell(stage, row, fault) as evaluation_id:
-            wait_for(lambda: stage.taken(row.name))
-            if fault == "terminate":
-                first.terminate()
-                stage.clear_waiting()
-                assert first.wait(30) == 0
-            elif fault in ("twice", "thrice"):
-                with Broker(stage.settings) as broker:
-                    for _ in range({"twice": 2, "thrice": 3}[fault]):
-                        broker.publish(stage.world.shards()[0].id)
-                stage.clear_waiting()
-            elif fault == "hang":
-                stage.world.wait(evaluation_id)
-                os.kill(first.pid, signal.SIGCONT)
-            stage.world.wait(evaluation_id)
+    stage.order(row.name, action)
+    with cell(stage, row, fault) as evaluation_id:
+        (pid,) = wait_for(lambda: stage.taken(row.name))
+        (struck,) = [one for one in dispatchers if one.pid == pid]
+        if fault == "terminate":
+            struck.terminate()
+            stage.clear_waiting()
+            assert struck.wait(30) == 0
+        elif fault in ("twice", "thrice"):
+            with Broker(stage.settings) as broker:
+                for _ in range({"twice": 1, "thrice": 2}[fault]):
+                    broker.publish(stage.world.shards()[0].id)
+            stage.clear_waiting()
+        stage.world.wait(evaluation_id)
+        wake(pid)
+    assert struck.poll() in {"kill": (-signal.SIGKILL,), "terminate": (0,)}.get(fault, (None,))
 
 
 def _shard_at(stage: Stage, row: Point) -> UUID:

@@ -68,7 +68,7 @@ def result_sets(world: World, evaluation_id: UUID) -> dict[str, int]:
             select(func.count()).where(PageBudgetEntry.evaluation_id == evaluation_id)
         )
     return {
-        "told": sum(str(evaluation_id) in body for body in told),
+        "told": sum(json.loads(body)["data"]["evaluation"] == str(evaluation_id) for body in told),
         "page shares": shares or 0,
     }
 

@@ -3,8 +3,6 @@
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -19,6 +17,8 @@ from app.core.migrate import upgrade
 from app.embedded.postgres import PostgresServer, start_postgres
 from app.embedded.redis import RedisServer, start_redis
 from app.evaluations.tables import Evaluation
+from app.monitors.tables import Monitor
+from app.registry.tables import Checkpoint
 from app.settings import Settings
 from app.webhooks.tables import Webhook
 from tests.crash import facts
@@ -34,6 +34,7 @@ from tests.support.deployment import (
 )
 from tests.support.forked import ForkedProcess, run_dispatcher
 from tests.support.models import save_checkpoint
+from tests.support.proxy import Proxy
 
 CHILDREN = 3
 
@@ -50,7 +51,10 @@ class Undisturbed:
 class Stage:
     """Servers that can be restarted, faults that can be ordered, and one question to ask."""
 
-    def __init__(self, folder: Path, servers: Path, **settings: Any) -> None:
+    def __init__(
+        self, folder: Path, servers: Path, *, proxied: bool = False, **settings: Any
+    ) -> None:
+        """Start the servers; `proxied` puts a proxy between Redis and everybody."""
         self.folder = folder
         self.servers = servers
         self.faults = folder / "faults"
@@ -58,9 +62,11 @@ class Stage:
         (folder / "models").mkdir()
         self.postgres: PostgresServer = start_postgres(servers / "postgres")
         self.redis: RedisServer = start_redis(servers / "redis")
+        self.proxy = Proxy(servers / "redis" / "redis.sock")
+        self.skew = folder / "skew"
         values: dict[str, Any] = {
             "DATABASE_URL": self.postgres.url,
-            "REDIS_URL": self.redis.url,
+            "REDIS_URL": (f"redis://127.0.0.1:{self.proxy.port}/0" if proxied else self.redis.url),
             "queue": f"q{new_id().hex}",
             "data_dir": folder,
             "model_roots": (folder / "models",),
@@ -87,26 +93,19 @@ class Stage:
     def start_worker(self, settings: Settings | None = None) -> Worker:
         """One more worker that obeys orders."""
         settings = settings or self.settings
-        return Worker(settings, self.folder / "worker.log", CHILDREN, self.faults, forked=True)
+        log = self.folder / "worker.log"
+        return Worker(settings, log, CHILDREN, self.faults, forked=True, skew=self.skew)
 
     def replace_worker(self) -> None:
         """A new worker in the place of one that has ended."""
         assert self.worker.process.poll() is not None
         self.worker = self.start_worker()
 
-    @contextmanager
-    def dispatcher(self) -> Iterator[ForkedProcess]:
+    def start_dispatcher(self) -> ForkedProcess:
         """A dispatcher in a process of its own, that obeys orders."""
-        log = self.folder / "dispatcher.log"
-        log.write_text("")
         environment = fault_environment(self.settings, self.faults)
-        process = ForkedProcess(run_dispatcher, [], env=environment, log=log)
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+        log = self.folder / "dispatcher.log"
+        return ForkedProcess(run_dispatcher, [], env=environment, log=log)
 
     def order(self, point: str, action: str, name: str | None = None) -> Path:
         """Order a fault at a point; see `app.core.faults`."""
@@ -161,6 +160,29 @@ class Stage:
         """Ask, and wait for the end."""
         return self.world.wait(self.ask())
 
+    def ask_others(self, count: int) -> list[UUID]:
+        """The same question by as many other monitors: they wait for the same snapshots."""
+        assert self._question is not None
+        monitor, candidate, baseline = self._question
+        with self.world.database.unit_of_work() as session:
+            row = session.get_one(Monitor, monitor)
+        others = [
+            self.world.monitor(row.model_id, row.corpus_id, feature_set=row.feature_set_version_id)
+            for _ in range(count)
+        ]
+        return [self.world.evaluate(other, candidate, baseline) for other in others]
+
+    def ask_about(self, checkpoint: Path) -> tuple[UUID, str]:
+        """The same monitor's question about another checkpoint; also the checkpoint's name."""
+        assert self._question is not None
+        monitor, _, baseline = self._question
+        with self.world.database.unit_of_work() as session:
+            model = session.get_one(Monitor, monitor).model_id
+        candidate = self.world.checkpoint(model, checkpoint)
+        with self.world.database.unit_of_work() as session:
+            name = session.get_one(Checkpoint, candidate).name
+        return self.world.evaluate(monitor, candidate, baseline), name
+
     @property
     def undisturbed(self) -> Undisturbed:
         """The answer that every disturbed run must give."""
@@ -197,6 +219,10 @@ class Stage:
         assert facts.files(self.world, evaluation_id) == expected.files
         assert facts.result_sets(self.world, evaluation_id) == {"told": 1, "page shares": 1}
 
+    def wake(self, pid: int) -> None:
+        """Let a frozen process go on."""
+        wake(pid)
+
     def settled(self, timeout: float = 30) -> None:
         """Wait until nothing is left to do, in the ledger or in the broker."""
         with self.client() as redis:
@@ -210,6 +236,7 @@ class Stage:
         return Redis(unix_socket_path=str(self.servers / "redis" / "redis.sock"))
 
     def __enter__(self) -> Self:
+        self.proxy.__enter__()
         self._connected = connected(self.settings)
         self.world = self._connected.__enter__()
         self.worker = self.start_worker()
@@ -223,6 +250,7 @@ class Stage:
                 wake(child.pid)
             self.worker.stop()
         self._connected.__exit__(None, None, None)
+        self.proxy.__exit__(None, None, None)
         self.redis.stop()
         self.postgres.stop()
 

@@ -1,9 +1,9 @@
-"""The fault matrix: messages that arrive more than once, and dispatchers that fail."""
+"""The fault matrix: messages that arrive more than once."""
 
 import pytest
 
 from tests.crash import cells
-from tests.crash.matrix import FAULTS, Point, rows
+from tests.crash.matrix import Point, rows
 from tests.crash.stage import Stage
 
 
@@ -11,9 +11,3 @@ from tests.crash.stage import Stage
 @pytest.mark.parametrize("row", rows("worker"), ids=lambda row: row.name)
 def test_a_repeated_message_is_worked_on_once(running: Stage, row: Point, times: int) -> None:
     cells.repeat(running, row, times)
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("row", rows("dispatcher"), ids=lambda row: row.name)
-def test_a_dispatcher_that_fails_is_replaced(stage: Stage, row: Point, fault: str) -> None:
-    cells.strike_dispatcher(stage, row, fault)

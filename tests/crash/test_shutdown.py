@@ -2,7 +2,7 @@
 
 import psutil
 
-from tests.crash.conftest import Stage
+from tests.crash.stage import Stage
 from tests.support.deployment import dispatching, wait_for, working
 
 

@@ -1,35 +1,14 @@
 """Whatever becomes of a worker, an evaluation is answered once, with the right numbers."""
 
+import os
+import signal
 import threading
 import time
 
-import pytest
-
 from app.evaluations.broker import Broker
-from tests.crash.conftest import Stage, wake
+from tests.crash.stage import Stage
 from tests.support.deployment import wait_for
-
-POINTS = (
-    "after-claim",
-    "mid-capture",
-    "after-artifact",
-    "before-manifest",
-    "after-copy",
-    "before-ack",
-)
-
-
-def test_a_worker_killed_at_every_point_changes_no_number(
-    running: Stage, undisturbed: dict
-) -> None:
-    for point in POINTS:
-        running.order(point, "kill")
-    evaluation = running.answer()
-    assert evaluation.state == "succeeded", evaluation.error
-    assert running.world.numbers(evaluation.id) == undisturbed
-    assert all(running.taken(point) for point in POINTS)
-    assert {shard.state for shard in running.world.shards()} == {"succeeded"}
-    assert max(shard.attempt for shard in running.world.shards()) > 1
+from tests.support.models import save_checkpoint
 
 
 def test_the_same_message_delivered_many_times_is_worked_on_once(
@@ -57,31 +36,6 @@ def test_the_same_message_delivered_many_times_is_worked_on_once(
     assert {shard.attempt for shard in running.world.shards()} == {1}
 
 
-def test_a_frozen_worker_that_wakes_after_its_lease_changes_nothing(
-    running: Stage, undisturbed: dict
-) -> None:
-    running.order("after-artifact", "freeze")
-    evaluation_id = running.ask()
-    (frozen,) = wait_for(lambda: running.taken("after-artifact"))
-    evaluation = running.world.wait(evaluation_id)
-    before = {shard.id: (shard.state, shard.attempt) for shard in running.world.shards()}
-    wake(frozen)
-    time.sleep(1)
-    assert evaluation.state == "succeeded", evaluation.error
-    assert running.world.numbers(evaluation_id) == undisturbed
-    assert {s.id: (s.state, s.attempt) for s in running.world.shards()} == before
-    assert sorted(attempt for _, attempt in before.values())[-1] == 2
-
-
-@pytest.mark.parametrize("fault", ["fail", "full"])
-def test_a_passing_failure_is_tried_again(running: Stage, undisturbed: dict, fault: str) -> None:
-    for point in ("after-claim", "mid-capture", "after-copy"):
-        running.order(point, fault)
-    evaluation = running.answer()
-    assert evaluation.state == "succeeded", evaluation.error
-    assert running.world.numbers(evaluation.id) == undisturbed
-
-
 def test_a_shard_over_its_time_limit_is_tried_again(running: Stage, undisturbed: dict) -> None:
     running.order("mid-capture", "sleep 100")
     evaluation_id = running.ask()
@@ -90,6 +44,85 @@ def test_a_shard_over_its_time_limit_is_tried_again(running: Stage, undisturbed:
     )
     assert running.world.wait(evaluation_id).state == "succeeded"
     assert running.world.numbers(evaluation_id) == undisturbed
+
+
+def test_a_shard_that_hears_of_no_limit_is_killed_and_tried_again(
+    running: Stage, undisturbed: dict
+) -> None:
+    """As one that hangs in native code, with a heartbeat that goes on."""
+    running.order("mid-capture", "hang 100")
+    evaluation_id = running.ask()
+    wait_for(lambda: running.taken("mid-capture"))
+    assert running.answered_once(evaluation_id) == 2
+
+
+def test_a_child_out_of_memory_is_tried_again(running: Stage, undisturbed: dict) -> None:
+    running.order("mid-capture", "memory")
+    evaluation_id = running.ask()
+    error = wait_for(
+        lambda: (
+            next((s.error for s in _all(running) if s.error), None)
+            or running.world.evaluation(evaluation_id).finished_at
+        )
+    )
+    assert error["code"] == "error"
+    assert "MemoryError" in error["detail"]
+    assert running.answered_once(evaluation_id) == 2
+
+
+def test_a_whole_worker_that_vanishes_is_replaced(running: Stage, undisturbed: dict) -> None:
+    """Its machine is gone, and with it the messages that it held."""
+    running.order("mid-capture", "wait")
+    evaluation_id = running.ask()
+    wait_for(lambda: running.taken("mid-capture"))
+    running.worker.kill()
+    running.replace_worker()
+    evaluation = running.world.wait(evaluation_id)
+    assert evaluation.state == "succeeded", evaluation.error
+    running.as_undisturbed(evaluation_id)
+    # What it held comes back after the visibility timeout, and finds nothing to do.
+    with running.client() as redis:
+        redis.delete("unacked", "unacked_index")
+    running.settled()
+
+
+def test_a_worker_told_to_end_with_all_its_children_is_replaced(
+    running: Stage, undisturbed: dict
+) -> None:
+    """As systemd does it by default: SIGTERM to every process of the unit."""
+    running.order("mid-capture", "wait")
+    evaluation_id = running.ask()
+    wait_for(lambda: running.taken("mid-capture"))
+    os.killpg(running.worker.process.pid, signal.SIGTERM)
+    running.clear_waiting()
+    running.worker.process.wait(60)
+    running.replace_worker()
+    evaluation = running.world.wait(evaluation_id)
+    assert evaluation.state == "succeeded", evaluation.error
+    running.as_undisturbed(evaluation_id)
+
+
+def test_a_checkpoint_that_kills_every_worker_harms_no_other(
+    running: Stage, undisturbed: dict
+) -> None:
+    """Both wait in one queue, and share the baseline's snapshot."""
+    healthy = running.ask()
+    poisoned, name = running.ask_about(
+        save_checkpoint(running.folder / "models" / "poison", seed=2)
+    )
+    poison = running.order(f"mid-capture@{name}", "kill", name="always")
+    try:
+        assert running.world.wait(healthy).state == "succeeded"
+        evaluation = running.world.wait(poisoned)
+    finally:
+        poison.unlink()
+    assert evaluation.state == "failed"
+    assert evaluation.error is not None
+    assert evaluation.error["code"] == "attempts_exhausted"
+    assert "tried 3 times" in evaluation.error["detail"]
+    assert not running.world.numbers(poisoned)
+    assert running.world.numbers(healthy) == undisturbed
+    running.settled()
 
 
 def test_what_kills_every_worker_ends_failed_and_harms_no_other(

@@ -394,8 +394,12 @@ class Worker:
         faults: Path | None = None,
         *,
         forked: bool = False,
+        skew: Path | None = None,
     ) -> None:
-        """Start it; `forked`, from a server that has its libraries in memory."""
+        """Start it; `forked`, from a server that has its libraries in memory.
+
+        Such a worker's clock is wrong by the seconds in the file `skew`, as long as there is one.
+        """
         self.log = log
         log.touch()
         environment = fault_environment(settings, faults)
@@ -406,7 +410,9 @@ class Worker:
         ]
         self.process: subprocess.Popen[bytes] | ForkedProcess
         if forked:
-            self.process = ForkedProcess(run_celery, [arguments], env=environment, log=log)
+            self.process = ForkedProcess(
+                run_celery, [arguments], env=environment, log=log, skew=skew
+            )
             return
         with log.open("ab") as output:
             self.process = subprocess.Popen(

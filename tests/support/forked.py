@@ -8,7 +8,9 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, tzinfo
 from functools import lru_cache
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -35,9 +37,17 @@ class ForkedProcess:
         *,
         env: Mapping[str, str],
         log: Path,
+        skew: Path | None = None,
     ) -> None:
+        """Start `target(*arguments)`.
+
+        Args:
+            env: its whole environment.
+            log: takes its output.
+            skew: a file with seconds by which its clock is wrong, as long as there is one.
+        """
         self._process = _context().Process(
-            target=_begin, args=(target, tuple(arguments), dict(env), str(log))
+            target=_begin, args=(target, tuple(arguments), dict(env), str(log), skew)
         )
         self._process.start()
         assert self._process.pid is not None
@@ -87,7 +97,11 @@ def run_dispatcher() -> None:
 
 
 def _begin(
-    target: Callable[..., None], arguments: tuple[Any, ...], env: dict[str, str], log: str
+    target: Callable[..., None],
+    arguments: tuple[Any, ...],
+    env: dict[str, str],
+    log: str,
+    skew: Path | None,
 ) -> None:
     from app.core import faults
 
@@ -101,4 +115,33 @@ def _begin(
     # Read from the environment when the module was imported, which was in the server.
     folder = env.get(faults.VARIABLE)
     faults._FOLDER = folder
+    if skew is not None:
+        _let_clock_jump(skew)
     target(*arguments)
+
+
+def _let_clock_jump(skew: Path) -> None:
+    """Put `time.time` and the service's own `now` wrong by what the file says at each call."""
+    from app.core import clock
+
+    right = time.time
+
+    def seconds() -> float:
+        try:
+            return float(skew.read_text())
+        except (FileNotFoundError, ValueError):
+            return 0.0
+
+    def wrong() -> float:
+        return right() + seconds()
+
+    class Wrong(datetime):
+        """A datetime whose `now` is wrong."""
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            """The wrong time."""
+            return datetime.fromtimestamp(wrong(), tz)
+
+    time.time = wrong
+    clock.datetime = Wrong  # type: ignore[misc]

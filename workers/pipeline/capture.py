@@ -88,7 +88,7 @@ def _capture(
     lease.check()
 
     def on_batch(_done: int, _total: int) -> None:
-        fault_point("mid-capture")
+        fault_point("mid-capture", order.checkpoint.name)
         lease.check()
 
     with naming(order.checkpoint):
