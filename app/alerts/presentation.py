@@ -54,6 +54,7 @@ def present(view: AlertView, *, base: str = "") -> AlertOut:
             **{name: base + path for name, path in _paths(view, repair).items()},
             "runbook": _runbook(alert.subject_kind, alert.condition),
         },
+        pages={name: base + path for name, path in _pages(view, repair).items()},
     )
 
 
@@ -103,6 +104,29 @@ def _paths(view: AlertView, repair: UUID | None) -> dict[str, str]:
         paths["repair"] = f"/v1/repairs/{repair}"
     if alert.last_evaluation_id is not None and str(alert.last_evaluation_id) != evaluation:
         paths["last_evaluation"] = f"/v1/evaluations/{alert.last_evaluation_id}"
+    return paths
+
+
+def _pages(view: AlertView, repair: UUID | None) -> dict[str, str]:
+    """Where a person looks further: the same as the links, as web pages."""
+    alert, evidence = view.alert, view.alert.evidence
+    model = f"/models/{quote(view.model)}"
+    paths = {"self": f"/alerts/{alert.id}", "monitor": f"{model}/monitors/{quote(view.monitor)}"}
+    if (evaluation := evidence.get("evaluation")) is not None:
+        paths["evaluation"] = f"/evaluations/{evaluation}"
+        if alert.subject_kind == "feature":
+            query = urlencode({"feature": alert.subject})
+            paths["verdict"] = f"/evaluations/{evaluation}?{query}"
+        elif alert.subject_kind == "dictionary":
+            paths["verdict"] = f"/evaluations/{evaluation}?diagnosis=dictionary_stale"
+        elif alert.subject_kind == "control":
+            paths["verdict"] = f"/evaluations/{evaluation}?verdict=untrusted"
+    if (checkpoint := evidence.get("checkpoint")) is not None:
+        paths["checkpoint"] = f"{model}/checkpoints/{quote(checkpoint)}"
+    if (feature := evidence.get("feature_id")) is not None:
+        paths["history"] = f"/features/{feature}?{urlencode({'monitor': view.monitor})}"
+    if repair is not None:
+        paths["repair"] = f"/repairs/{repair}"
     return paths
 
 

@@ -69,6 +69,15 @@ _EXAMPLE: dict[str, Any] = {
         "repairs": f"/v1/repairs?evaluation={_EVALUATION}",
         "runbook": "https://drift.example.com/runbooks/FeatureDrifted.md",
     },
+    "pages": {
+        "self": f"/alerts/{_ALERT}",
+        "monitor": "/models/support-bot/monitors/support-contact-data",
+        "evaluation": f"/evaluations/{_EVALUATION}",
+        "verdict": f"/evaluations/{_EVALUATION}?feature=phone",
+        "checkpoint": "/models/support-bot/checkpoints/2026-11-22",
+        "history": f"/features/{_FEATURE}?monitor=support-contact-data",
+        "repair": f"/repairs/{_REPAIR}",
+    },
 }
 
 
@@ -105,6 +114,11 @@ class AlertOut(Output):
     )
     links: dict[str, str] = Field(
         description="Where to go on: paths here, whole addresses in a webhook's data"
+    )
+    pages: dict[str, str] = Field(
+        default_factory=dict,
+        description="Where a person goes on: the web pages of the same; paths here, whole "
+        "addresses in a webhook's data",
     )
 
 

@@ -37,7 +37,8 @@ def _emit(session: Session, evaluation_id: UUID) -> int:
         return 0
     checkpoint = session.get_one(Checkpoint, evaluation.checkpoint_id)
     gate = gate_of(session, model, checkpoint)
-    base = f"{get_settings().public_url}/v1"
+    public = get_settings().public_url
+    base = f"{public}/v1"
     path = f"{base}/models/{model.name}/checkpoints/{checkpoint.name}"
     data: dict[str, Any] = {
         "evaluation": evaluation.id,
@@ -52,6 +53,12 @@ def _emit(session: Session, evaluation_id: UUID) -> int:
             "verdicts": f"{base}/evaluations/{evaluation.id}/verdicts",
             "checkpoint": path,
             "gate": f"{path}/gate",
+        },
+        "pages": {
+            "evaluation": f"{public}/evaluations/{evaluation.id}",
+            "report": f"{public}/evaluations/{evaluation.id}/report",
+            "checkpoint": f"{public}/models/{model.name}/checkpoints/{checkpoint.name}",
+            "monitor": f"{public}/models/{model.name}/monitors/{monitor.name}",
         },
     }
     return emit(session, EVENT, data, model=model.name, monitor=monitor.name)

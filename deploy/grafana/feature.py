@@ -11,7 +11,7 @@ from deploy.grafana.layout import (
     FEATURE,
     MODEL_LINE,
     Section,
-    api_link,
+    page_link,
     dashboard,
     line_link,
     sql_variable,
@@ -76,7 +76,7 @@ def build(api_url: str) -> str:
         ],
         links=[
             line_link("Model line", MODEL_LINE),
-            api_link("Proposed repairs", REPAIRS),
+            page_link("Proposed repairs", REPAIRS),
         ],
         since="now-90d",
         refresh="5m",

@@ -65,7 +65,7 @@ def repairs() -> Table:
     )
     panel = tables.colour_by_word(panel, "State", coloured(REPAIR_STATES))
     return tables.link(
-        panel, "Repair", "The repair", f"${{api}}/v1/repairs/{cell('Repair')}", away=True
+        panel, "Repair", "The repair", f"${{api}}/repairs/{cell('Repair')}", away=True
     )
 
 

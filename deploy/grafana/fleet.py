@@ -5,7 +5,7 @@ from deploy.grafana.layout import (
     FLEET,
     MODEL_LINE,
     Section,
-    api_link,
+    page_link,
     cell,
     dashboard,
     dashboard_url,
@@ -104,7 +104,7 @@ def build(api_url: str) -> str:
                 "label_values(featuredrift_page_budget_remaining_ratio, model)",
             )
         ],
-        links=[api_link("Open alerts in the API", "/v1/alerts?state=open")],
+        links=[page_link("Open alerts", "/alerts?state=open")],
         since="now-7d",
         refresh="1m",
     )
@@ -214,7 +214,7 @@ def _monitors() -> Table:
         panel = tables.colour_by_value(panel, name, NEVER_GOOD)
     panel = tables.colour_by_value(panel, "Last success", AGE_STEPS)
     panel = tables.colour_by_value(panel, "Page budget", BUDGET_STEPS)
-    gate = f"${{api}}/v1/models/{cell('Model')}/checkpoints/{cell('Checkpoint')}/gate"
+    gate = f"${{api}}/models/{cell('Model')}/checkpoints/{cell('Checkpoint')}"
     panel = tables.link(panel, "Gate", "The gate's reasons", gate, away=True)
     line = dashboard_url(MODEL_LINE, model=cell("Model"), monitor=cell("Monitor"))
     for name in ("Model", "Monitor"):

@@ -134,8 +134,8 @@ def sql_variable(name: str, label: str, description: str, sql: str) -> QueryVari
     )
 
 
-def api_link(title: str, path: str) -> DashboardLink:
-    """A link at the top of a dashboard into the API."""
+def page_link(title: str, path: str) -> DashboardLink:
+    """A link at the top of a dashboard to a page of the service."""
     return (
         DashboardLink(title).type(DashboardLinkType.LINK).url(f"${{api}}{path}").target_blank(True)
     )

@@ -9,7 +9,7 @@ from deploy.grafana.fleet import AGE_STEPS, BUDGET_STEPS
 from deploy.grafana.layout import (
     MODEL_LINE,
     Section,
-    api_link,
+    page_link,
     dashboard,
     sql_variable,
 )
@@ -30,7 +30,8 @@ WHO = 'model="$model", monitor="$monitor"'
 BASELINE = f'{WHO}, comparison="baseline"'
 
 
-REPAIRS = "/v1/repairs?monitor=${monitor:percentencode}&state=proposed"
+MONITOR = "/models/${model:percentencode}/monitors/${monitor:percentencode}"
+REPAIRS = "/repairs?monitor=${monitor:percentencode}&state=proposed"
 
 
 def build(api_url: str) -> str:
@@ -60,10 +61,8 @@ def build(api_url: str) -> str:
             .target(rows(sql.CHECKPOINTS))
         ],
         links=[
-            api_link("History in the API", "/v1/monitors/${monitor:percentencode}/history"),
-            api_link(
-                "Proposed repairs", "/v1/repairs?monitor=${monitor:percentencode}&state=proposed"
-            ),
+            page_link("The monitor's page", MONITOR),
+            page_link("Proposed repairs", REPAIRS),
         ],
         since="now-90d",
         refresh="1m",

@@ -16,7 +16,7 @@ FEATURE_URL = dashboard_url(
     monitor="${monitor:percentencode}",
     feature=cell("Feature"),
 )
-EVALUATION_URL = f"${{api}}/v1/evaluations/{cell('evaluation')}"
+EVALUATION_URL = f"${{api}}/evaluations/{cell('evaluation')}"
 OUTCOMES = {"held": "green", "failed": "red", "not told": "#8e8e8e"}
 ALERT_WORDS = {"page": "red", "warning": "yellow", "open": "red", "acknowledged": "yellow"}
 
@@ -147,9 +147,7 @@ def alerts() -> Table:
     for name in ("Severity", "State"):
         panel = tables.colour_by_word(panel, name, coloured(ALERT_WORDS))
     panel = tables.unit(panel, "Opened", "dateTimeFromNow")
-    panel = tables.link(
-        panel, "Alert", "The alert", f"${{api}}/v1/alerts/{cell('Alert')}", away=True
-    )
+    panel = tables.link(panel, "Alert", "The alert", f"${{api}}/alerts/{cell('Alert')}", away=True)
     return _evaluation_link(panel)
 
 
@@ -175,7 +173,7 @@ def evaluations() -> Table:
     )
     panel = tables.colour_by_word(panel, "State", coloured(STATES))
     panel = tables.unit(panel, "Took", "s")
-    gate = f"${{api}}/v1/models/${{model:percentencode}}/checkpoints/{cell('Checkpoint')}/gate"
+    gate = f"${{api}}/models/${{model:percentencode}}/checkpoints/{cell('Checkpoint')}"
     panel = tables.link(panel, "Checkpoint", "The gate's reasons", gate, away=True)
     return _evaluation_link(panel)
 

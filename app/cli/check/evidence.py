@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from app.cli.check.client import Api
 from app.cli.check.exits import CheckError
@@ -82,15 +83,37 @@ class Outcome:
         return {
             **self.answer,
             "evidence": [
-                {"monitor": one.monitor, "links": links(self, one), **_evidence_json(one)}
+                {
+                    "monitor": one.monitor,
+                    "links": links(self, one),
+                    "pages": pages(self, one),
+                    **_evidence_json(one),
+                }
                 for one in self.monitors
             ],
             "trouble": self.trouble or None,
         }
 
 
+def pages(outcome: Outcome, one: Evidence) -> dict[str, str]:
+    """Where a person looks further: the evaluation, its drifted features, the proposed repairs."""
+    if one.evaluation is None:
+        path = f"/models/{quote(outcome.model)}/monitors/{quote(one.monitor)}"
+        return {"monitor": outcome.link(path)}
+    here = f"/evaluations/{one.evaluation}"
+    found = {"evaluation": outcome.link(here)}
+    if one.drifted or one.standing["counts"].get("drifted"):
+        found["drifted"] = outcome.link(f"{here}?verdict=drifted")
+    for number, repair in enumerate(one.repairs, start=1):
+        name = "repair" if number == 1 else f"repair_{number}"
+        found[name] = outcome.link(f"/repairs/{repair['id']}")
+    if one.standing["state"] == ENDED:
+        found["report"] = outcome.link(f"{here}/report")
+    return found
+
+
 def links(outcome: Outcome, one: Evidence) -> dict[str, str]:
-    """Where to look further: the evaluation, its drifted features, the proposed repairs."""
+    """Where a program looks further, in the API: the same as JSON."""
     if one.evaluation is None:
         return {"monitor": outcome.link(f"/v1/monitors/{one.monitor}")}
     found = {"evaluation": outcome.link(f"/v1/evaluations/{one.evaluation}")}

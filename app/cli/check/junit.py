@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from app.cli.check.evidence import Evidence, Outcome, links
+from app.cli.check.evidence import Evidence, Outcome, pages
 from app.cli.check.words import measured, named
 
 _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -63,7 +63,7 @@ def _add_monitor(root: ET.Element, outcome: Outcome, one: Evidence) -> None:
         "checkpoint": outcome.checkpoint,
         "baseline": one.standing["baseline"] or "",
         "evaluation": one.evaluation or "",
-        **{f"link.{name}": link for name, link in links(outcome, one).items()},
+        **{f"link.{name}": link for name, link in pages(outcome, one).items()},
     }
     for name, value in known.items():
         ET.SubElement(properties, "property", name=name, value=_text(value))

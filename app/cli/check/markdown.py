@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from app.cli.check.evidence import Evidence, Outcome, links
+from app.cli.check.evidence import Evidence, Outcome, pages
 from app.cli.check.words import against, counts, measured, named, plural, repaired
 
 MARKER = "<!-- featuredrift-gate -->"
@@ -84,7 +84,7 @@ def _lines(outcome: Outcome, shown: int) -> Iterator[str]:
 def _details(outcome: Outcome, one: Evidence, shown: int) -> Iterator[str]:
     if one.evaluation is None:
         return
-    found = links(outcome, one)
+    found = pages(outcome, one)
     said = plural(len(one.drifted), "drifted feature")
     if one.repairs:
         said += f", {plural(len(one.repairs), 'proposed repair')}"
@@ -102,7 +102,7 @@ def _details(outcome: Outcome, one: Evidence, shown: int) -> Iterator[str]:
         yield f"and {len(one.drifted) - shown} more"
         yield ""
     for repair in one.repairs[:shown]:
-        link = outcome.link(f"/v1/repairs/{repair['id']}")
+        link = outcome.link(f"/repairs/{repair['id']}")
         yield f"- repair proposed: {escape(repaired(repair))} ({_link('read it', link)})"
     for control in one.controls:
         if control["passed"] is False:
@@ -110,6 +110,8 @@ def _details(outcome: Outcome, one: Evidence, shown: int) -> Iterator[str]:
     for note in one.standing["notes"][:shown]:
         yield f"- {escape(note)}"
     yield f"- {_link('evaluation', found['evaluation'])}"
+    if "report" in found:
+        yield f"- {_link('report', found['report'])}"
     if "drifted" in found:
         yield f"- {_link('all drifted features', found['drifted'])}"
     yield ""

@@ -1,6 +1,6 @@
 """The answer for a person at a terminal."""
 
-from app.cli.check.evidence import Evidence, Outcome, links
+from app.cli.check.evidence import Evidence, Outcome, pages
 from app.cli.check.terminal import harmless, say, show_line
 from app.cli.check.words import against, counts, measured, named, plural, repaired
 from app.cli.console import out
@@ -34,7 +34,7 @@ def _monitor(outcome: Outcome, one: Evidence) -> None:
             _line(2, f"and {plural(len(one.drifted) - SHOWN, 'more drifted feature')}")
     for repair in one.repairs:
         _line(2, f"repair proposed: {repaired(repair)}")
-    for name, link in links(outcome, one).items():
+    for name, link in pages(outcome, one).items():
         _line(2, f"{name}: {link}")
     for note in one.standing["notes"]:
         say(f"note: {one.monitor}: {note}")

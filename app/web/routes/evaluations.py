@@ -13,6 +13,7 @@ from app.core.paging import Cursor, Limit, decode_cursor, make_page
 from app.evaluations.ledger import OPEN
 from app.evaluations.repository import EvaluationView
 from app.evaluations.service import find_view, present
+from app.registry.definitions import Name
 from app.repairs.repository import list_views as repair_views
 from app.reports import routes as reports
 from app.reports.routes import Form
@@ -23,7 +24,7 @@ from app.verdicts.repository import (
     list_verdicts,
     verdict_counts,
 )
-from app.verdicts.schemas import Comparison, VerdictName
+from app.verdicts.schemas import Comparison, Diagnosis, VerdictName
 from app.web.headers import COMMON
 from app.web.progress import Progress, progress_of
 from app.web.rendering import page, page_links
@@ -32,6 +33,7 @@ from app.web.session import PageSession
 from app.web.standing import VERDICTS, counts_of
 
 ALERTS, REPAIRS = 50, 5
+_PAGED = {None: (), True: ("those that wake someone",), False: ("those that wake nobody",)}
 
 router = APIRouter(prefix="/evaluations", include_in_schema=False)
 
@@ -43,6 +45,9 @@ def show_evaluation(
     session: PageSession,
     # The form's first choice, all verdicts, is empty.
     verdict: Annotated[list[VerdictName | Literal[""]], Query(max_length=6)] = [],  # noqa: B006
+    feature: Annotated[list[Name], Query(max_length=100)] = [],  # noqa: B006
+    diagnosis: Annotated[list[Diagnosis], Query(max_length=6)] = [],  # noqa: B006
+    paged: bool | None = None,
     comparison: Comparison = "baseline",
     cursor: Cursor = None,
     limit: Limit = 50,
@@ -54,7 +59,13 @@ def show_evaluation(
     rows = list_verdicts(
         session,
         evaluation,
-        VerdictFilter(verdicts=chosen, comparison=comparison),
+        VerdictFilter(
+            verdicts=chosen,
+            features=feature,
+            diagnoses=diagnosis,
+            paged=paged,
+            comparison=comparison,
+        ),
         sort="effect",
         after=decode_cursor(cursor, VerdictPosition),
         limit=limit,
@@ -82,6 +93,7 @@ def show_evaluation(
         notes=[str(note) for note in (comparisons.get(comparison) or {}).get("notes") or ()],
         verdicts=[row for row, _ in verdicts],
         chosen=chosen,
+        only=[*chosen, *feature, *diagnosis, *_PAGED[paged]],
         comparison=comparison,
         alerts=alert_views(session, alert_ids_of(session, evaluation, ALERTS)),
         repairs=repairs[:REPAIRS],

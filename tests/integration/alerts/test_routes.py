@@ -50,6 +50,14 @@ def test_every_link_of_an_alert_leads_somewhere(line: Line) -> None:
     assert repair["changes"][0]["feature"] == "up"
     assert repair["id"] == alert["repair"]
     assert line.client.get(links["self"]).json() == alert
+    pages = alert["pages"]
+    assert {"self", "monitor", "evaluation", "verdict", "checkpoint", "history", "repair"} == set(
+        pages
+    )
+    for name, path in pages.items():
+        shown = line.client.get(path)
+        assert (shown.status_code, "<h1>" in shown.text) == (200, True), (name, path)
+    assert "Only up." in line.client.get(pages["verdict"]).text
 
 
 def test_links_of_other_subjects_lead_somewhere_too(line: Line) -> None:
@@ -69,6 +77,8 @@ def test_links_of_other_subjects_lead_somewhere_too(line: Line) -> None:
         for name, path in item["links"].items():
             if name not in ("runbook", "acknowledge", "retry"):
                 assert line.client.get(path).status_code == 200, (item["subject"], name, path)
+        for name, path in item["pages"].items():
+            assert line.client.get(path).status_code == 200, (item["subject"], name, path)
     (failed,) = (item for item in items if item["subject_kind"] == "evaluation")
     assert line.client.post(failed["links"]["retry"]).status_code == 202
 

@@ -98,7 +98,7 @@ def test_every_link_within_reach_of_the_page_answers(deployment: Chain, page: Pa
             *(
                 alert["annotations"][name]
                 for alert in body["alerts"]
-                for name in ("runbook_url", "evidence_url")
+                for name in ("runbook_url", "page_url", "evidence_url")
                 if name in alert["annotations"]
             ),
         )
@@ -107,6 +107,7 @@ def test_every_link_within_reach_of_the_page_answers(deployment: Chain, page: Pa
         # Whole addresses, though it was a worker that wrote them.
         assert all(url.startswith(str(deployment.api.base_url)) for _, url in links_in(event))
         todo += [url for name, url in links_in(event) if name not in CALLS]
+        todo += event["pages"].values()
     seen: set[str] = set()
     while todo:
         url = todo.pop()
@@ -118,10 +119,13 @@ def test_every_link_within_reach_of_the_page_answers(deployment: Chain, page: Pa
             continue
         if answer.headers["content-type"].startswith("application/json"):
             todo += [link for name, link in links_in(answer.json()) if name not in CALLS]
-        elif answer.url.path.startswith("/runbooks/"):
-            todo += [str(answer.url.join(link)) for link in Html(answer.text).links]
+        elif answer.headers["content-type"].startswith("text/html"):
+            joined = (answer.url.join(link) for link in Html(answer.text).links)
+            todo += [str(link.copy_with(fragment=None)) for link in joined]
     kinds = {part for url in seen for part in urlsplit(url).path.split("/")}
     assert {"runbooks", "evaluations", "verdicts", "repairs", "alerts", "history", "gate"} <= kinds
+    pages = {urlsplit(url).path.split("/")[1] for url in seen}
+    assert {"models", "evaluations", "features", "alerts", "repairs", "corpora"} <= pages
     # All runbooks are behind a page of one of them, directly or not, or of the index.
     assert len([url for url in seen if "/runbooks/" in url]) >= 3
 

@@ -205,14 +205,14 @@ def test_the_answer_is_told_in_every_form(
 
     assert found == code, err
     assert "watch against base: 3 features:" in out
-    assert f"{api_url}/v1/evaluations/" in out
+    assert f"evaluation: {api_url}/evaluations/" in out
     assert "repair proposed: up (rotated)" in out
     assert ("identity 0.1 [0.05, 0.15], margin 0.2; rotated" in out) == (word == "drifted")
     suites = JUnitXml.fromstring((tmp_path / "gate.xml").read_bytes())
     cases = {case.name: case.result for suite in suites for case in suite}
     assert set(cases) == {"bot new", "number", "up", "both", "no_op"}
     assert [type(result) for result in cases["number"]] == ([kind] if kind else [])
-    assert "/v1/repairs/" in (tmp_path / "gate.md").read_text()
+    assert f"{api_url}/repairs/" in (tmp_path / "gate.md").read_text()
     assert sorted(path.name for path in tmp_path.glob("*gate*")) == ["gate.md", "gate.xml"]
 
 
@@ -229,7 +229,11 @@ def test_json_holds_the_evidence_with_links(
     assert [row["feature"] for row in evidence["watched"]].count("up") == 1
     for name in ("evaluation", "drifted", "repair"):
         path = evidence["links"][name].removeprefix(api_url)
-        assert client.get(path).status_code == 200
+        assert "items" in client.get(path).json() or client.get(path).json()["id"]
+    for name in ("evaluation", "drifted", "repair", "report"):
+        shown = client.get(evidence["pages"][name].removeprefix(api_url))
+        assert shown.status_code == 200
+        assert "<h1>" in shown.text
 
 
 def test_of_a_whole_dictionary_the_watchlist_is_reported(

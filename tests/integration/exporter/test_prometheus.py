@@ -142,6 +142,9 @@ def test_rows_in_postgres_become_an_alert_that_outlives_a_database_that_is_away(
         assert page["annotations"]["evidence_url"].endswith(
             f"/v1/evaluations/{evaluation}/verdicts?comparison=baseline&feature=quotes"
         )
+        assert page["annotations"]["page_url"].endswith(
+            "/models/support-bot/monitors/nightly?feature=quotes"
+        )
         assert_all_rules_work(url)
 
         with locked_out(settings):

@@ -53,7 +53,7 @@ def test_a_case_for_each_watched_feature_and_each_control() -> None:
     _, suite = JUnitXml.fromstring(render(found))
     properties = {p.name: p.value for p in suite.properties()}
     assert (suite.name, suite.time, properties["baseline"]) == ("watch", 40.5, "v1")
-    assert properties["link.evaluation"].startswith("https://drift.example/v1/evaluations/")
+    assert properties["link.evaluation"].startswith("https://drift.example/evaluations/")
 
 
 def test_a_pass_has_neither_failure_nor_error_whatever_the_policy_lets_through() -> None:

@@ -81,8 +81,10 @@ def test_the_comment_says_what_happened_against_what_and_where_to_look() -> None
     assert "repair proposed: phone (rotated)" in seen(page.text)
     assert page.tags.count("details") == page.tags.count("summary") == 1
     assert page.tags.count("table") == 1
-    assert all(link.startswith("https://drift.example/v1/") for link in page.links)
-    assert len(page.links) == 3
+    # A person reads them: they lead to pages, not to JSON.
+    assert all(link.startswith("https://drift.example/") for link in page.links)
+    assert not any("/v1/" in link for link in page.links)
+    assert len(page.links) == 4
 
 
 @pytest.mark.parametrize("text", NASTY)

@@ -59,7 +59,7 @@ def test_no_text_becomes_a_command(nasty: str, capsys: pytest.CaptureFixture[str
     printed = capsys.readouterr()
 
     assert commands(printed.out) == commands(printed.err) == []
-    assert len(printed.out.splitlines()) == 8
+    assert len(printed.out.splitlines()) == 9
 
 
 @pytest.mark.parametrize("printer", [say, complain])

@@ -154,8 +154,8 @@ def test_a_reader_gets_from_fleet_to_model_line_to_feature_to_the_api() -> None:
     assert "/d/featuredrift-model-line?var-model=" in targets("fleet.json")
     assert "/d/featuredrift-feature?var-model=" in targets("model-line.json")
     for name in ("feature.json", "model-line.json"):
-        assert "${api}/v1/evaluations/${__data.fields" in targets(name)
-    assert "${api}/v1/repairs/${__data.fields" in targets("feature.json")
+        assert "${api}/evaluations/${__data.fields" in targets(name)
+    assert "${api}/repairs/${__data.fields" in targets("feature.json")
 
 
 def test_linked_columns_exist() -> None:
