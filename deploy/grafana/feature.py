@@ -11,9 +11,9 @@ from deploy.grafana.layout import (
     FEATURE,
     MODEL_LINE,
     Section,
-    page_link,
     dashboard,
     line_link,
+    page_link,
     sql_variable,
 )
 from deploy.grafana.model_line import REPAIRS

@@ -5,11 +5,11 @@ from deploy.grafana.layout import (
     FLEET,
     MODEL_LINE,
     Section,
-    page_link,
     cell,
     dashboard,
     dashboard_url,
     label_variable,
+    page_link,
 )
 from deploy.grafana.panels import (
     NEVER_GOOD,

@@ -9,8 +9,8 @@ from deploy.grafana.fleet import AGE_STEPS, BUDGET_STEPS
 from deploy.grafana.layout import (
     MODEL_LINE,
     Section,
-    page_link,
     dashboard,
+    page_link,
     sql_variable,
 )
 from deploy.grafana.panels import (
