@@ -32,6 +32,11 @@ def render_html(report: Report) -> bytes:
     charts = pictures.draw(report)
     places = {feature.name: i for i, feature in enumerate(report.features)}
 
+    glossary = words.glossary(
+        (line.estimand for feature in report.features for line in feature.estimates),
+        (feature.verdict for feature in report.features),
+    )
+
     def frame(size: Frame) -> str:
         template = _templates(size.text).get_template("report.html.j2")
         return template.render(
@@ -40,6 +45,7 @@ def render_html(report: Report) -> bytes:
             place=places,
             charts=charts,
             frame=size,
+            glossary=glossary,
             policy=content_security_policy(),
             style=Markup(_style()),  # noqa: S704 - our own files
         )

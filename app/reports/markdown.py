@@ -3,17 +3,20 @@
 from collections.abc import Iterator, Sequence
 
 from app.core.digests import canonical_json
+from app.reports.markdown_evidence import OUTCOMES, evidence, table, word
 from app.reports.model import Feature, Report
-from app.reports.parts import EstimateLine
-from app.reports.shading import Run, shade
 from app.reports.text import code, visible
 from app.reports.text import markdown as md
-from app.reports.words import count, interval, number, percent, probability, quantity, scale_of
-
-_PASSAGES = 4
-_STRONG = 3
-"""Levels of activation from which a token is bold."""
-_OUTCOMES = {"held": "held", "failed": "**failed**", "not_told": "not told", "left_out": "left out"}
+from app.reports.words import (
+    count,
+    glossary,
+    interval,
+    number,
+    percent,
+    probability,
+    quantity,
+    scale_of,
+)
 
 
 def render_markdown(report: Report) -> bytes:
@@ -26,19 +29,10 @@ def render_markdown(report: Report) -> bytes:
         *_trust(report),
         *_needed(report),
         *_cards(report),
+        *_words(report),
         *_provenance(report),
     ]
     return ("\n".join(lines).rstrip() + "\n").encode()
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
-    """A table of cells that are Markdown already."""
-    yield ""
-    yield f"| {' | '.join(header)} |"
-    yield f"|{'---|' * len(header)}"
-    for row in rows:
-        yield f"| {' | '.join(str(cell) for cell in row)} |"
-    yield ""
 
 
 def _bullets(lines: Sequence[str]) -> Iterator[str]:
@@ -66,7 +60,7 @@ def _head(report: Report) -> Iterator[str]:
         ("corpus", md(s.corpus)),
         ("evaluation", f"{code(str(s.evaluation))}, {s.state}{ended}"),
     ]
-    yield from _table(("Report on", f"**{h.outcome}**"), rows)
+    yield from table(("Report on", f"**{h.outcome}**"), rows)
     yield "## In short"
     a = report.answers
     for question, answer in (
@@ -93,8 +87,8 @@ def _controls(report: Report) -> Iterator[str]:
     rows = []
     for c in report.controls:
         failed = f" Failed for {', '.join(map(md, c.failed_for))}." if c.failed_for else ""
-        rows.append((c.control.replace("_", " "), _OUTCOMES[c.outcome], md(c.detail) + failed))
-    yield from _table(("control", "outcome", "what came of it"), rows)
+        rows.append((c.control.replace("_", " "), OUTCOMES[c.outcome], md(c.detail) + failed))
+    yield from table(("control", "outcome", "what came of it"), rows)
 
 
 def _changed(report: Report) -> Iterator[str]:
@@ -113,7 +107,7 @@ def _changed(report: Report) -> Iterator[str]:
     if not rows:
         yield from _bullets(report.answers.what_changed)
         return
-    yield from _table(("against", "features", *words, "share drifted"), rows)
+    yield from table(("against", "features", *words, "share drifted"), rows)
     for c in report.comparisons[:1]:
         yield from _bullets(c.notes)
     rows = [(md(f.name), *_verdict(f), _flags(f)) for f in report.features]
@@ -121,14 +115,14 @@ def _changed(report: Report) -> Iterator[str]:
         scale = scale_of(o.estimand or "")
         effect, margin = quantity(o.effect, scale), quantity(o.margin, scale)
         between = interval(o.lower, o.upper, scale)
-        rows.append((md(o.name), o.verdict, _word(o.estimand), effect, between, margin, ""))
+        rows.append((md(o.name), o.verdict, word(o.estimand), effect, between, margin, ""))
     columns = ("feature", "verdict", "estimand", "effect", "interval", "margin", "flags")
-    yield from _table(columns, rows)
+    yield from table(columns, rows)
     if report.left_out:
         yield f"{count(report.left_out, 'more feature')} without a line here."
         yield ""
     if report.dictionaries:
-        yield from _table(
+        yield from table(
             ("dictionary", "side", "FVU", "L0", "dead latents"),
             [
                 (md(d.dictionary), d.role, number(d.fvu), number(d.l0), percent(d.dead_ratio))
@@ -145,7 +139,7 @@ def _broke(report: Report) -> Iterator[str]:
             yield f"### {md(feature.name)}: {feature.verdict}"
             yield ""
             yield md(feature.reason)
-            yield from _evidence(feature)
+            yield from evidence(feature)
 
 
 def _trust(report: Report) -> Iterator[str]:
@@ -157,21 +151,21 @@ def _trust(report: Report) -> Iterator[str]:
     for name in report.stable:
         f = named[name]
         unknown = "not asked" if f.concept else "no concept"
-        keeps = _word(f.behaviour.earns_keep) if f.behaviour.earns_keep else unknown
+        keeps = word(f.behaviour.earns_keep) if f.behaviour.earns_keep else unknown
         _, estimand, effect, between, margin = _verdict(f)
         source = md(f.lead.margin_meaning) if f.lead else "–"
         row = (md(name), estimand, effect, between, margin, source, probability(f.q_stable), keeps)
         rows.append(row)
     if rows:
         columns = ("feature", "nearest", "effect", "interval", "margin", "from", "q", "earns keep")
-        yield from _table(columns, rows)
+        yield from table(columns, rows)
     else:
         yield "None."
         yield ""
     yield "### What could not be judged, and why"
     unjudged = [(md(n), named[n].verdict, md(named[n].reason)) for n in report.unjudged]
     if unjudged:
-        yield from _table(("feature", "verdict", "why"), unjudged)
+        yield from table(("feature", "verdict", "why"), unjudged)
     else:
         yield "Nothing with a line here." if report.features else "There is no verdict at all."
         yield ""
@@ -219,7 +213,7 @@ def _cards(report: Report) -> Iterator[str]:
         yield ""
         if f.verdict != "drifted":
             yield f"**{f.verdict}:** {md(f.reason)}"
-            yield from _evidence(f)
+            yield from evidence(f)
         yield f"**How stable it is:** {'' if f.history else 'this is the first verdict on it.'}"
         yield ""
         for line in f.history:
@@ -227,7 +221,7 @@ def _cards(report: Report) -> Iterator[str]:
             other = "" if line.same_definition else ", defined otherwise then"
             yield (
                 f"- {md(line.checkpoint)} against {md(line.baseline)}: {line.verdict}"
-                f"{', paged' if line.paged else ''}{other}; {_word(line.estimand)} "
+                f"{', paged' if line.paged else ''}{other}; {word(line.estimand)} "
                 f"{quantity(line.effect, scale)} ({interval(line.lower, line.upper, scale)})"
             )
         yield ""
@@ -237,78 +231,6 @@ def _cards(report: Report) -> Iterator[str]:
         yield "**How it should be monitored:**"
         yield ""
         yield from _bullets([f"{one.what} {one.why}" for one in f.monitoring] or ["As it is."])
-
-
-def _evidence(f: Feature) -> Iterator[str]:
-    yield from _estimates(f.estimates)
-    if f.step is not None:
-        scale = scale_of(f.step.estimand or "")
-        yield (
-            f"- since the previous checkpoint: {f.step.verdict}, {_word(f.step.estimand)} "
-            f"{quantity(f.step.effect, scale)} ({interval(f.step.lower, f.step.upper, scale)})"
-        )
-    if f.page is not None:
-        woken = "someone is woken" if f.paged else "no page"
-        yield f"- simultaneous intervals at level {number(f.page.alpha)}: {woken}"
-    if f.trend is not None:
-        alarm = "the moving average has left its bound" if f.slow_drift else "none shown"
-        yield (
-            f"- slow drift: {alarm}; {_word(f.trend.estimand)} {number(f.trend.level)}, limit "
-            f"{number(f.trend.limit)}, over {count(f.trend.checkpoints or 0, 'checkpoint')}"
-        )
-    if f.diagnosis is not None:
-        label = f.diagnosis.label.replace("_", " ")
-        yield f"- diagnosis: **{label}**. {md(f.diagnosis.meaning)} {md(f.diagnosis.reason)}"
-        if f.diagnosis.no_repair:
-            yield f"- no repair of its own: {md(f.diagnosis.no_repair)}"
-    if f.repair is not None:
-        yield (
-            f"- proposed repair: {md(f.repair.old or 'the latent')} → "
-            f"{md(f.repair.new or 'a realigned dictionary')}; accepted by "
-            f"{code(f'POST /v1/repairs/{f.repair.repair}:accept')}"
-        )
-    if f.baselines is not None:
-        yield f"- earns its keep: {_word(f.baselines.earns_keep)}. {md(f.baselines.reason)}"
-        for b in f.baselines.lines:
-            yield (
-                f"  - {b.baseline}: AUROC {number(b.auroc)} ({interval(b.lower, b.upper)}); the "
-                f"feature is ahead by {number(b.difference)} "
-                f"({interval(b.difference_lower, b.difference_upper)})"
-            )
-    if f.causal is not None:
-        change = f" {md(f.causal.change)}" if f.causal.change else ""
-        yield f"- causal effect: {_word(f.causal.verdict)}. {md(f.causal.reason)}{change}"
-    for r in f.robustness:
-        yield (
-            f"- agreement with variants {md(r.perturbation)}: {number(r.baseline)} before, "
-            f"{number(r.candidate)} after, {count(r.pairs, 'pair')}"
-        )
-    for c in f.controls:
-        yield f"- control {_word(c.control)}: {_OUTCOMES[c.outcome]}. {md(c.detail)}"
-    yield ""
-    if f.passages:
-        for p in shade(f.passages[:_PASSAGES]):
-            chosen = "changed most" if p.kind == "changed" else "strongest on the baseline"
-            yield f"- {chosen}, document {md(p.document)}, characters {p.start} to {p.end}"
-            yield f"  - before: {_runs(p.before)}"
-            yield f"  - after: {_runs(p.after)}"
-    elif f.passages_missing:
-        yield f"No passages: {md(f.passages_missing)}"
-    yield ""
-
-
-def _estimates(lines: Sequence[EstimateLine]) -> Iterator[str]:
-    rows = []
-    for e in lines:
-        between = interval(e.lower, e.upper, e.scale)
-        if e.interval_missing:
-            between = f"none: {md(e.interval_missing)}"
-        effect, margin = quantity(e.effect, e.scale), quantity(e.margin, e.scale)
-        row = (_word(e.estimand), effect, between, margin, md(e.margin_meaning), e.finding)
-        rows.append(row)
-    if rows:
-        columns = ("estimand", "effect", "interval", "margin", "margin from", "finding")
-        yield from _table(columns, rows)
 
 
 def _provenance(report: Report) -> Iterator[str]:
@@ -336,17 +258,29 @@ def _provenance(report: Report) -> Iterator[str]:
             (f"dictionary {md(name)}", code(digest) if digest else "–")
             for name, digest in sorted(p.dictionaries.items())
         ),
-        *((f"snapshot {_word(role)}", code(key)) for role, key in sorted(p.snapshots.items())),
+        *((f"snapshot {word(role)}", code(key)) for role, key in sorted(p.snapshots.items())),
         ("seed of controls", p.seed),
         ("numerics", md(", ".join(f"{k} {v}" for k, v in sorted(p.numerics.items())) or "–")),
         ("libraries", md(", ".join(f"{k} {v}" for k, v in sorted(p.libraries.items())) or "–")),
         ("sequence length", p.sequence_length or "–"),
         ("rendered by", f"featuredrift {p.featuredrift_version}, schema {p.schema_version}"),
     ]
-    yield from _table(("what", "value"), rows)
+    yield from table(("what", "value"), rows)
     yield "The policy:"
     yield ""
     yield from _fenced([canonical_json(p.policy).decode()])
+
+
+def _words(report: Report) -> Iterator[str]:
+    if report.features:
+        yield "## What the words mean"
+        yield ""
+        found = glossary(
+            (line.estimand for feature in report.features for line in feature.estimates),
+            (feature.verdict for feature in report.features),
+        )
+        yield from (f"- **{md(word)}**: {md(meaning)}" for word, meaning in found)
+        yield ""
 
 
 def _fenced(lines: Sequence[str]) -> Iterator[str]:
@@ -357,27 +291,13 @@ def _fenced(lines: Sequence[str]) -> Iterator[str]:
     yield ""
 
 
-def _runs(runs: Sequence[Run]) -> str:
-    """A line of tokens; strong ones bold, with the activation at the place that was chosen."""
-    said = []
-    for run in runs:
-        text = run.text
-        lead, trail = len(text) - len(text.lstrip()), len(text) - len(text.rstrip())
-        core = md(text.strip())
-        if core and (run.level >= _STRONG or run.peak):
-            core = f"**{core}**"
-        value = f" ({run.value})" if run.peak else ""
-        said.append(f"{' ' * min(lead, 1)}{core}{value}{' ' * min(trail, 1)}")
-    return "".join(said).strip()
-
-
 def _verdict(f: Feature) -> tuple[str, str, str, str, str]:
     line = f.lead
     if line is None:
-        return f.verdict, _word(f.estimand), "–", "–", "–"
+        return f.verdict, word(f.estimand), "–", "–", "–"
     return (
         f.verdict,
-        _word(line.estimand),
+        word(line.estimand),
         quantity(line.effect, line.scale),
         interval(line.lower, line.upper, line.scale),
         quantity(line.margin, line.scale),
@@ -386,7 +306,3 @@ def _verdict(f: Feature) -> tuple[str, str, str, str, str]:
 
 def _flags(f: Feature) -> str:
     return ", ".join(w for w, on in (("pages", f.paged), ("slow drift", f.slow_drift)) if on)
-
-
-def _word(word: str | None) -> str:
-    return md(word.replace("_", " ")) if word else "–"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from app.reports.findings import Findings
 from app.reports.model import Answers, Feature, Headline, Outcome
+from app.reports.parts import ControlLine
 from app.reports.words import CARRIED, MISSING, count, listing, number, percent, verb
 
 
@@ -173,7 +174,7 @@ def _trust(found: Findings) -> Iterator[str]:
     if failed:
         yield (
             f"{len(failed)} of {count(len(told), 'control')} failed: "
-            f"{', '.join(control.control for control in failed)}."
+            f"{', '.join(map(_failure, failed))}."
         )
     elif told:
         yield f"{count(len(told), 'control')} could have failed, and held."
@@ -230,7 +231,9 @@ def _needed(found: Findings) -> str:
         n = len(broken)
         parts.append(f"{count(n, 'drifted feature')} {verb(n, 'has', 'have')} no repair")
     if n := found.counted("untrusted"):
-        parts.append(f"{count(n, 'feature')} must be mended before their numbers count")
+        parts.append(
+            f"{count(n, 'feature')} must be mended before {verb(n, 'its', 'their')} numbers count"
+        )
     if n := found.counted("inconclusive") + found.counted("insufficient"):
         parts.append(f"{count(n, 'feature')} {verb(n, 'needs', 'need')} more documents")
     if n := found.counted("invalid"):
@@ -244,6 +247,12 @@ def _needed(found: Findings) -> str:
         return "Nothing at this checkpoint."
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
+
+
+def _failure(control: ControlLine) -> str:
+    """A control that failed, and for which features if not for the evaluation as a whole."""
+    name = control.control.replace("_", " ")
+    return f"{name} (for {listing(control.failed_for, 5)})" if control.failed_for else name
 
 
 def _first_reason(found: Findings, verdict: str) -> str:

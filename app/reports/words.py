@@ -44,6 +44,28 @@ NULL_UPDATES: Final[Mapping[str, str]] = {
     "numerics_batch": "the same weights in other batch shapes",
     "numerics_attention": "the same weights with another attention kernel",
 }
+VERDICTS: Final[Mapping[str, str]] = {
+    "drifted": "it changed by more than a margin, beyond doubt",
+    "stable": "it is shown to have changed by less than every margin",
+    "inconclusive": "neither could be shown",
+    "insufficient": "it is active in too few documents to be judged",
+    "untrusted": "one of its controls failed, so that its numbers prove nothing",
+    "invalid": "what it is read from cannot be compared",
+}
+TERMS: Final[Mapping[str, str]] = {
+    "effect": "how much an estimand changed from the baseline to this checkpoint; ratios are "
+    "written ×1.25",
+    "interval": "where the true effect lies at the policy's level of confidence, documents taken "
+    "as the unit",
+    "margin": "the smallest change that counts: the policy's, or what null updates alone do, "
+    "whichever is larger; an effect “in margins” counts beyond 1",
+    "q": "the expected share of false claims in a list that is cut off at this feature",
+    "pages": "simultaneous intervals lie beyond a margin, so that someone is woken; how often "
+    "that may be wrong is bounded",
+    "slow drift": "many small steps, none of which counts alone, have added up",
+    "drift score": "0 is what null updates do, 1 is no better than random weights",
+    "AUROC": "how well it tells its concept's tokens from others: 0.5 is chance, 1 is perfect",
+}
 VERDICT_SIGNS: Final[Mapping[str, str]] = {
     "drifted": "▲",
     "stable": "●",
@@ -69,6 +91,20 @@ def margin_meaning(source: str) -> str:
     if update.startswith(_BENIGN):
         return f"noise floor: checkpoint {update.removeprefix(_BENIGN)!r}, marked benign"
     return f"noise floor: {NULL_UPDATES.get(update, update)}"
+
+
+def glossary(estimands: Iterable[str], verdicts: Iterable[str]) -> list[tuple[str, str]]:
+    """What the words of a report mean: the verdicts and estimands that occur, then the terms."""
+    found, measured = set(verdicts), set(estimands)
+    return [
+        *((word, meaning) for word, meaning in VERDICTS.items() if word in found),
+        *(
+            (word.replace("_", " "), meaning)
+            for word, meaning in ESTIMANDS.items()
+            if word in measured
+        ),
+        *TERMS.items(),
+    ]
 
 
 def scale_of(estimand: str) -> Scale:

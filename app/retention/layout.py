@@ -24,6 +24,12 @@ _KINDS = (
         "table",
         re.compile(rf"(?P<unit>evaluations/(?P<id>{_UUID})/(?:baseline|previous)\.parquet)"),
     ),
+    (
+        "report",
+        re.compile(
+            rf"(?P<unit>evaluations/(?P<id>{_UUID})/report-[0-9a-f]{{16}}\.(?:json|md|html))"
+        ),
+    ),
     ("tokens", re.compile(rf"(?P<unit>tokens/(?P<id>{_DIGEST})\.safetensors)")),
     ("controls", re.compile(rf"(?P<unit>controls/(?P<id>{_DIGEST})\.json)")),
     ("corpus", re.compile(rf"(?P<unit>corpora/(?P<id>{_DIGEST})/documents\.jsonl)")),

@@ -34,6 +34,7 @@ REASONS: dict[str, str] = {
     "snapshot": "no snapshot is registered under this key",
     "passages": "its evaluation does not exist any more",
     "table": "its evaluation does not exist any more",
+    "report": "its evaluation does not exist any more",
     "temporary": "a writer that was killed has left it",
 }
 
@@ -48,7 +49,7 @@ def unreferred(session: Session, units: Iterable[Unit]) -> list[Unit]:
         if kind in _REFERRED:
             referred = _among(session, _REFERRED[kind], ones, lambda unit: unit.key)
             found.extend(unit for unit in ones if unit.key not in referred)
-        elif kind in ("passages", "table"):
+        elif kind in ("passages", "table", "report"):
             referred = _among(session, _EVALUATIONS, ones, lambda unit: unit.id)
             found.extend(unit for unit in ones if unit.id not in referred)
         else:

@@ -226,7 +226,7 @@ def test_every_picture_stands_where_it_helps_and_its_numbers_beneath() -> None:
         "Verdicts and drift scores over checkpoints",
         "Before and after: a",
     ]
-    assert [tag for tag, _ in page.elements].count("details") == 4
+    assert [tag for tag, _ in page.elements].count("details") == 5
     since = said.index("Since when?")
     assert "2026-11-13" in said[since : said.index("What broke?", since)]
     first = render_html(with_features([drifted("a", history=[])])).decode()
