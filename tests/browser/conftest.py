@@ -6,6 +6,7 @@ what axe says of it, and `line` with `site` for data worth looking at.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import httpx
@@ -22,7 +23,7 @@ from app.core.ids import new_id
 from app.embedded.redis import RedisServer
 from app.settings import Settings
 from tests.support.deployment import dispatching, working
-from tests.support.line import MODEL, OTHER_MODEL, TINY, SampleLine, build
+from tests.support.line import OTHER_MODEL, TINY, SampleLine, build, decide, pages
 from tests.support.serving import serving
 from tests.support.tools import tool
 
@@ -90,13 +91,34 @@ def site(
 @pytest.fixture(scope="session")
 def line(site: Site) -> SampleLine:
     """A line that is stable, drifted, untrusted, invalid and failed, with alerts and a repair."""
-    headers = {"Authorization": f"Bearer {site.keys['admin']}"}
-    with httpx.Client(base_url=site.url, headers=headers, timeout=60) as api:
+    with _api(site) as api:
         try:
             return build(api, site.settings.allowed_roots[0])
         except TimeoutError as error:
             error.add_note((site.settings.data_dir / "worker.log").read_text()[-4000:])
             raise
+
+
+def _api(site: Site) -> httpx.Client:
+    headers = {"Authorization": f"Bearer {site.keys['admin']}"}
+    return httpx.Client(base_url=site.url, headers=headers, timeout=60)
+
+
+def sign_in(page: Page, site: Site, key: str, target: str = "/") -> None:
+    """Sign in as people do, by the form."""
+    page.goto(f"{site.url}/sign-in?next={target}")
+    page.get_by_label("API key").fill(site.keys[key])
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(site.url + target)
+
+
+def state_of(browser: Browser, site: Site, key: str) -> Any:
+    """Cookies of a browser that has signed in, for other pages to begin with."""
+    context = browser.new_context()
+    sign_in(context.new_page(), site, key)
+    state = context.storage_state()
+    context.close()
+    return state
 
 
 def _key(database: Database, name: str, scope: str, *models: str) -> str:
@@ -127,15 +149,22 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
     browser.close()
 
 
-@dataclass
-class Watched:
-    """A page with all that its console and its policy complained of."""
-
-    page: Page
-    complaints: list[str]
-
-
 BrowserPage = Callable[..., Page]
+Sessions = Callable[[str], Any]
+
+
+@pytest.fixture(scope="package")
+def sessions(browser: Browser, site: Site) -> Sessions:
+    """Cookies of whoever has signed in: `browser_page(session=sessions("read"))`."""
+    return lru_cache(lambda key: state_of(browser, site, key))
+
+
+@pytest.fixture(scope="session")
+def paths(site: Site, line: SampleLine) -> dict[str, str]:
+    """Name of a page → its path, of all pages with something on them."""
+    with _api(site) as api:
+        decide(api)
+        return pages(api, line)
 
 
 @pytest.fixture
@@ -185,9 +214,14 @@ def _note(complaints: list[str], message: Any) -> None:
         complaints.append(f"{message.location.get('url')}: {message.text}")
 
 
-def violations(page: Page) -> list[str]:
-    """What axe-core finds against WCAG 2.0 to 2.2, levels A and AA: a line for each element."""
-    options = {"runOnly": {"type": "tag", "values": list(RULES)}, "resultTypes": ["violations"]}
+def violations(page: Page, *rules: str) -> list[str]:
+    """What axe-core finds against WCAG 2.0 to 2.2, levels A and AA: a line for each element.
+
+    Args:
+        rules: only these; all of those levels where none is given.
+    """
+    only = {"type": "rule", "values": rules} if rules else {"type": "tag", "values": RULES}
+    options = {"runOnly": only, "resultTypes": ["violations"]}
     found = Axe().run(page, options=options).response["violations"]
     return [
         f"{one['id']}: {one['help']}: {' '.join(map(str, node['target']))}: "
@@ -216,4 +250,7 @@ def overflow(page: Page) -> list[str]:
     )
 
 
-__all__ = ["DESKTOP", "MODEL", "PHONE", "SCHEMES", "WIDTHS", "overflow", "violations"]
+def look(page: Page, width: int, scheme: str) -> None:
+    """Have the same page in a window of another width, or in other colours."""
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")

@@ -66,7 +66,7 @@ def messages(count: int = 90) -> list[dict[str, Any]]:
         pieces: list[tuple[str, str | None]] = [
             (f"{chance.choice(_GREETINGS)}, this is ", None),
             (name, "name"),
-            (f". {chance.choice(_TOPICS)}. ", None),
+            (f". {_sentence(chance.choice(_TOPICS))} ", None),
         ]
         if number % 3 != 1:
             digits = f"{chance.randrange(200, 999)}-{chance.randrange(1000, 9999)}"
@@ -74,7 +74,7 @@ def messages(count: int = 90) -> list[dict[str, Any]]:
         if number % 3 != 2:
             address = f"{name.split()[0].lower()}{chance.randrange(100)}@example.com"
             pieces += [("Or write to ", None), (address, "email"), (". ", None)]
-        pieces += [(f"{chance.choice(_TOPICS).capitalize()}. {chance.choice(_CLOSINGS)}", None)]
+        pieces += [(f"{_sentence(chance.choice(_TOPICS))} {chance.choice(_CLOSINGS)}", None)]
         text = ""
         labels: dict[str, list[list[int]]] = {"name": [], "phone": [], "email": []}
         for piece, label in pieces:
@@ -84,6 +84,10 @@ def messages(count: int = 90) -> list[dict[str, Any]]:
         found.append({"id": f"message-{number:03}", "text": text, "labels": labels})
     found[1]["text"] += f" {HOSTILE}"
     return found
+
+
+def _sentence(topic: str) -> str:
+    return f"{topic[0].upper()}{topic[1:]}."
 
 
 def build(api: httpx.Client, folder: Path) -> SampleLine:
@@ -135,7 +139,11 @@ def build(api: httpx.Client, folder: Path) -> SampleLine:
             "dictionary": DICTIONARY,
             "policy": {"min_active_documents": 20, "diagnosis": False, "controls": controls},
         },
-        STRICT: {**features, "policy": {"fvu_max": 1e-6, "diagnosis": False, "baselines": False}},
+        STRICT: {
+            **features,
+            "watchlist": ["greeting"],
+            "policy": {"fvu_max": 1e-6, "diagnosis": False, "baselines": False},
+        },
     }.items():
         post("monitors", name=name, **common, **body)
     started = {name: checkpoint(name) for name in (CALM, TURNED)}

@@ -5,8 +5,8 @@ Takes a minute: it starts the whole service, with a line of its own that workers
 
 import argparse
 import io
+import signal
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +47,7 @@ def main() -> None:
             found = pages(api, service.line)
         if asked.serve:
             print(f"{service.url}\n{service.key}", flush=True)  # noqa: T201
-            _wait_for_ctrl_c()
+            _wait_to_be_ended()
             return
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(
@@ -110,12 +110,10 @@ def _picture(page: Page, url: str, out: Path, name: str) -> Path:
     return path
 
 
-def _wait_for_ctrl_c() -> None:
-    try:
-        while True:
-            time.sleep(3600)
-    except KeyboardInterrupt:
-        return
+def _wait_to_be_ended() -> None:
+    ends = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    signal.sigwait(ends)
 
 
 if __name__ == "__main__":

@@ -56,12 +56,13 @@ class Latents:
 
 
 class Reader(NamedTuple):
-    """A feature that is read from a dictionary, with its newest verdict if it has one."""
+    """A feature that is read from a dictionary, with its newest verdict and whose that is."""
 
     feature: Feature
     feature_set: str
     version: int
     verdict: str | None
+    monitor: str | None
 
 
 def health_lines(
@@ -134,12 +135,14 @@ def readers(session: Session, dictionary: Dictionary, limit: int) -> list[Reader
         .limit(limit)
     ).all()
     newest = session.execute(
-        select(Verdict.feature_id, Verdict.verdict)
+        select(Verdict.feature_id, Verdict.verdict, Monitor.name)
+        .join(Evaluation, Evaluation.id == Verdict.evaluation_id)
+        .join(Monitor, Monitor.id == Evaluation.monitor_id)
         .where(
             Verdict.feature_id.in_([row[0].id for row in rows]), Verdict.comparison == "baseline"
         )
         .ext(distinct_on(Verdict.feature_id))
         .order_by(Verdict.feature_id, Verdict.evaluation_id.desc())
     )
-    found = {row.feature_id: row.verdict for row in newest}
-    return [Reader(*row, found.get(row[0].id)) for row in rows]
+    found = {feature: (verdict, monitor) for feature, verdict, monitor in newest}
+    return [Reader(*row, *found.get(row[0].id, (None, None))) for row in rows]

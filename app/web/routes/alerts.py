@@ -142,7 +142,7 @@ def _shown(
 ) -> Response:
     view = service.find_view(session, alert_id)
     alert = present(view)
-    subject = f"{alert.subject_kind} {alert.subject}".strip()
+    subject = f"{alert.subject_kind.capitalize()} {alert.subject}".strip()
     return page(
         request,
         "alert.html.j2",
