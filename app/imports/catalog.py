@@ -16,7 +16,11 @@ FILE = "pretrained_saes.yaml"
 
 @dataclass(frozen=True)
 class Listed:
-    """One dictionary of the directory."""
+    """One dictionary of the directory.
+
+    Attributes:
+        conversion: how SAELens reads what is not in its own format; None for what is.
+    """
 
     release: str
     sae_id: str
@@ -24,6 +28,7 @@ class Listed:
     folder: str
     model: str
     neuronpedia: str | None
+    conversion: str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,7 @@ def _read(path: Path) -> Catalog:
                 str(sae["path"]),
                 value["model"],
                 sae.get("neuronpedia"),
+                value.get("conversion_func"),
             )
             releases.setdefault(release, {})[listed.sae_id] = listed
             if listed.neuronpedia:

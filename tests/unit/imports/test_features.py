@@ -41,6 +41,7 @@ from app.registry.definitions import Direction, LinearProbe
 from app.registry.schemas.dictionaries import DictionaryOut
 from workers.features.readouts import weights
 from workers.imports import probes_of, save_probes
+from workers.imports.release import describe_release
 
 SITE = "blocks.1.hook_resid_post"
 RANDOM = np.random.default_rng(3)
@@ -515,3 +516,16 @@ def test_a_slip_in_a_release_is_answered_with_the_nearest() -> None:
         known.find("res-jd", "blocks.6")
     with pytest.raises(ImportRefusedError, match=r"the nearest are blocks\.6"):
         known.find("res-jb", "block.6")
+
+
+def test_what_is_in_another_format_is_read_by_saelens_itself() -> None:
+    found = describe_release("gemma-scope-2b-pt-res-canonical", "layer_20/width_16k/canonical")
+    assert found == {
+        "repository": "google/gemma-scope-2b-pt-res",
+        "folder": "layer_20/width_16k/average_l0_71",
+        "site": "blocks.20.hook_resid_post",
+        "head": None,
+        "architecture": "jumprelu",
+        "d_in": 2304,
+        "d_sae": 16384,
+    }
