@@ -174,9 +174,11 @@ def test_a_webhook_is_sent_the_whole_alert_with_whole_addresses(line: Line) -> N
         body = json.loads(delivery.body)
     assert (delivery.model, delivery.monitor) == ("bot", "watch")
     sent = body["data"]
-    links = sent.pop("links")
-    expected = {key: value for key, value in alert.items() if key != "links"}
+    links, pages = sent.pop("links"), sent.pop("pages")
+    expected = {key: value for key, value in alert.items() if key not in ("links", "pages")}
     assert sent == expected
+    for name, path in alert["pages"].items():
+        assert pages[name] == f"http://127.0.0.1:8321{path}"
     for name, path in alert["links"].items():
         assert links[name].endswith(path)
         assert name == "runbook" or links[name].startswith("http")
