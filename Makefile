@@ -43,6 +43,7 @@ check: install ## lint, types, import rules, migrations and dashboards in step w
 	$(BIN)/python -m deploy.grafana --check
 	$(BIN)/python -m tools.client --check
 	$(BIN)/python -m tools.cli_reference --check
+	$(BIN)/python -m tools.guarantees --check
 	$(BIN)/python -m tools.docs --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
@@ -61,6 +62,9 @@ docs-reference: install ## write docs/reference anew
 
 docs: install ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+guarantees: install ## write the table of docs/guarantees.md from the last run of tests/crash
+	$(BIN)/python -m tools.guarantees
 
 dashboards: install ## write the Grafana dashboards anew
 	$(BIN)/python -m deploy.grafana

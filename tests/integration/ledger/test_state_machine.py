@@ -1,6 +1,7 @@
 """Any interleaving of what workers, callers, the sweep and crashes do leaves the ledger sound."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
@@ -63,6 +64,22 @@ class LedgerMachine(RuleBasedStateMachine):
         self.attempts[shard.id] = claim.attempt
         self.holder[shard.id] = claim
         self.claims.append(claim)
+
+    @precondition(lambda self: self.shards())
+    @rule(data=st.data(), times=st.integers(2, 4))
+    def message_arrives_many_times(self, data: st.DataObject, times: int) -> None:
+        """At the same moment, in as many workers: one at most has the shard."""
+        shard = data.draw(st.sampled_from(self.shards()))
+        with ThreadPoolExecutor(times) as workers:
+            claims = list(workers.map(self.actor.claim, [shard.id] * times))
+        won = [claim for claim in claims if claim is not None]
+        assert len(won) <= 1
+        for claim in won:
+            assert shard.id not in self.finished
+            assert claim.attempt == self.attempts.get(shard.id, 0) + 1 <= CAP
+            self.attempts[shard.id] = claim.attempt
+            self.holder[shard.id] = claim
+            self.claims.append(claim)
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data(), keys=st.lists(st.sampled_from(KEYS), min_size=2, max_size=2))
@@ -174,6 +191,17 @@ class LedgerMachine(RuleBasedStateMachine):
     def evaluations(self) -> list[Evaluation]:
         with self.database.unit_of_work() as session:
             return list(session.scalars(select(Evaluation).order_by(Evaluation.id)))
+
+    @invariant()
+    def attempts_only_grow(self) -> None:
+        for shard in self.shards():
+            assert shard.attempt == self.attempts.get(shard.id, 0)
+
+    @invariant()
+    def what_is_finished_stays_so(self) -> None:
+        for shard in self.shards():
+            if shard.id in self.finished:
+                assert shard.state == "succeeded"
 
     @invariant()
     def nobody_waits_for_nothing(self) -> None:
