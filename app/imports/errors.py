@@ -19,7 +19,17 @@ def refuse(place: str | Path, message: str, value: Any = None) -> NoReturn:
         place: the file, with line or row.
         message: what is wrong there, and what to do.
     """
-    raise ImportRefusedError(f"{place}: {message}", field=str(place), value=value)
+    raise ImportRefusedError(_visible(f"{place}: {message}"), field=str(place), value=value)
+
+
+def _visible(text: str) -> str:
+    """Words of a stranger's file, with whatever would move a terminal's cursor escaped."""
+    return "".join(
+        character
+        if character.isprintable()
+        else character.encode("unicode_escape", "surrogatepass").decode()
+        for character in text
+    )
 
 
 def size_of(path: Path) -> int:

@@ -139,12 +139,15 @@ def map_list(
         for source in sources
     }
     models = {entry.model for entry in entries}
-    features, missing = [], dict[str, list[Entry]]()
+    features, missing, names = list[dict[str, Any]](), dict[str, list[Entry]](), dict[str, str]()
     wanted, used = dict(concepts or {}), set[str]()
     for entry in entries:
         dictionary = chosen[entry.source]
         short = f"{entry.layer}.{entry.index}"
         name = name_of(short if len(models) == 1 else f"{entry.model}.{short}")
+        if name in names:
+            refuse(entry.id, f"would be named {name!r}, as {names[name]} is; import them apart")
+        names[name] = entry.id
         definition: dict[str, Any] = {"name": name, "description": _described(entry)}
         if entry.layer.isdecimal():
             site = f"blocks.{int(entry.layer)}.mlp.hook_post"
@@ -250,8 +253,8 @@ def _id(place: str, text: str) -> tuple[str, str, str]:
 
 def _index(place: str, value: Any) -> int:
     """Neuronpedia writes indices as text."""
-    if isinstance(value, str) and value.isascii() and value.isdecimal():
-        value = int(value[:12])
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 13:
+        value = int(value)
     if type(value) is not int or value < 0:
         refuse(place, f"index is {value!r}; it must be a number from 0 on")
     return value

@@ -207,7 +207,7 @@ def _numbers(path: Path, name: str, value: Any) -> Tensor:
             if isinstance(number, bool) or not isinstance(number, int | float):
                 refuse(path, f"{name} holds {json.dumps(number)[:40]}; it must hold numbers")
             if abs(number) > 1e300:
-                refuse(path, f"{name} holds {number:g}, which is too large to reckon with")
+                refuse(path, f"{name} holds {str(number)[:40]}, too large to reckon with")
     flat = tuple(float(number) for row in rows for number in row)
     return Tensor((width,) if rows[0] is value else (len(rows), width), flat)
 

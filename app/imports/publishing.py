@@ -50,6 +50,8 @@ def plan(
         ImportRefusedError: a definition is not valid, or a name is taken by another definition.
     """
     wanted = {one["name"]: _normal(one) for one in imported}
+    if len(wanted) < len(imported):
+        refuse(f"feature set {feature_set!r}", "two imported features bear one name; rename one")
     latest, known = _latest(client, feature_set)
     replaced = [name for name in wanted if name in known and known[name] != wanted[name]]
     if replaced and add and not replace:

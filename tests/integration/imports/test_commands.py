@@ -1,12 +1,15 @@
 """Every form of import by its command, against a running service."""
 
 import json
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 from safetensors.numpy import save_file
 
+from app.cli import corpora
 from app.client import Client, NotFoundError
 from app.registry.documents import parse_jsonl
 from app.settings import Settings
@@ -191,3 +194,14 @@ def test_a_release_that_is_misspelt_asks_nobody(terminal: Terminal, hub: Hub) ->
     done = terminal.ok("features", "import", "saelens", "x", RELEASE, SAE_ID, "--site", SAE_ID)
     assert REPOSITORY in done
     assert hub.asked == []
+
+
+def test_how_far_it_is_shows_at_a_terminal(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = StringIO()
+    monkeypatch.setattr(corpora, "err", Console(file=seen, force_terminal=True, width=120))
+    Path("c.txt").write_text("a line\n" * 2000)
+    terminal.ok("corpora", "import", "bar", "c.txt", "--dry-run")
+    assert "c.txt" in seen.getvalue()
+    assert "100%" in seen.getvalue()

@@ -266,6 +266,12 @@ def test_a_saved_dataset_with_splits_and_classes(tmp_path: Path) -> None:
     assert "is damaged or of another format" in refused(tmp_path / "saved", split="train")
 
 
+def test_what_a_file_says_moves_no_cursor(write: Write) -> None:
+    said = refused(write("c.csv", "te\x1b[2Jxt,b\u202e\nx,y\n"))
+    assert said.isprintable()
+    assert "\\x1b[2J" in said
+
+
 def test_only_the_first_documents(write: Write) -> None:
     path = write("c.txt", "one\ntwo\nthree\n\xff\n".encode("latin-1"))
     assert len(read(path, limit=2)) == 2

@@ -295,6 +295,7 @@ def test_plain_attributes_in_json_and_tensors_are_the_same(tmp_path: Path) -> No
         ({"intercept_": [0]}, "has no coef_"),
         ({"coef_": [[1, 2]]}, "has no intercept_"),
         ({"coef_": [[1, 2], [3]], "intercept_": [0, 0]}, "lists of equal length"),
+        ({"coef_": [[1, 10**400]], "intercept_": [0]}, "too large to reckon with"),
         ({"coef_": [[1, "2"]], "intercept_": [0]}, 'coef_ holds "2"; it must hold numbers'),
         ({"coef_": [[1, 2]], "intercept_": [0, 1]}, "intercept_ has 2 entries, but coef_ needs 1"),
         ({"coef_": [[1, 2], [3, 4]], "intercept_": [0, 1]}, "coef_ has two rows"),
@@ -451,6 +452,7 @@ def test_other_forms_of_a_list(tmp_path: Path, body: Any) -> None:
         ('[{"layer": "6-res-jb", "index": 1}]', "entry 1: modelId is None"),
         ('["m/1-x/3", {"modelId": "m", "layer": "1-x", "index": "-1"}]', "entry 2: index is '-1'"),
         ('[{"modelId": "m", "layer": "1-x", "index": true}]', "index is True"),
+        ('["m/1-x/1234567890123"]', "index is '1234567890123'"),
     ],
 )
 def test_what_is_no_list_is_refused(tmp_path: Path, body: str, said: str) -> None:
@@ -470,6 +472,13 @@ def test_a_source_that_is_not_registered_is_reported_with_what_to_do() -> None:
         "featuredrift features import saelens NAME gpt2-small-res-jb blocks.6.hook_resid_pre"
     )
     assert advice("m/x", catalog()) == "register its dictionary, and say --dictionary m/x=NAME"
+
+
+def test_two_ids_of_one_name_are_refused() -> None:
+    entries = [Entry(1, "m", "1 x", 5, None), Entry(2, "m", "1-x", 5, None)]
+    given = {"m/1 x": "own", "m/1-x": "own"}
+    with pytest.raises(ImportRefusedError, match=r"would be named '1-x\.5', as m/1 x/5 is"):
+        map_list(entries, [dictionary("own")], catalog(), given)
 
 
 def test_a_mapping_that_does_not_fit_is_refused() -> None:
