@@ -24,7 +24,7 @@ from app.reports.words import NULL_UPDATES, VERDICT_SIGNS, number
 
 CHARTED = 60
 """Features of one picture; the tables beneath have all."""
-LINES = 6
+LINES = 4
 """Features whose line over checkpoints is drawn: the most pressing."""
 SCATTERED = 6
 """Features whose tokens are drawn before and after: the most pressing that have drifted."""

@@ -61,6 +61,7 @@ def test_it_opens_with_the_verdict_and_asks_the_questions_in_order() -> None:
         "## What should we trust?",
         "## What needs intervention?",
         "## Feature cards",
+        "## What the words mean",
         "## Provenance",
     ]
 
