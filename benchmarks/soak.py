@@ -24,6 +24,7 @@ from uuid import UUID
 import psutil
 from sqlalchemy import func, select, text
 
+from app.core.logging import configure_logging
 from app.evaluations.tables import Evaluation
 from app.retention.plan import make_plan
 from app.retention.rules import Rules
@@ -122,6 +123,7 @@ def run(minutes: float, evaluations: int, workers: int, pause: float) -> int:
             Path(name, "servers"),
             max_attempts=20,
             visibility_timeout=30,
+            republish_after=20.0,
             lease_seconds=5.0,
             heartbeat_seconds=1.0,
         ) as stage,
@@ -248,6 +250,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--pause", type=float, default=4.0, help="mean seconds between kills")
     given = parser.parse_args()
+    configure_logging("error")
     return run(given.minutes, given.evaluations, given.workers, given.pause)
 
 
