@@ -175,6 +175,12 @@ class Settings(BaseSettings):
     tokens_per_shard: int = Field(
         default=262144, ge=64, description="Tokens of one piece of a capture."
     )
+    child_memory_bytes: int = Field(
+        default=0,
+        ge=0,
+        description="What one worker child may allocate; 0: what the machine or container has, and "
+        "no limit beside an accelerator, whose driver maps more.",
+    )
     loaded_models: int = Field(default=2, ge=1, description="Checkpoints kept loaded by a child.")
 
     exporter_host: str = Field(

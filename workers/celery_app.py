@@ -16,6 +16,7 @@ from app.evaluations.broker import make_celery
 from app.settings import get_settings
 from workers import celery_logs
 from workers.broker_credit import ReclaimCredit
+from workers.memory_limit import limit_memory
 
 settings = get_settings()
 app = make_celery(settings)
@@ -61,6 +62,8 @@ def _prepare_child(**_: Any) -> None:
     except ImportError:
         # The first task fails with the same error, in the ledger, where a person sees it.
         get_logger(__name__).exception("the worker's libraries cannot be imported")
+    # After the imports, which map more than they keep.
+    limit_memory(settings)
 
 
 @worker_process_shutdown.connect

@@ -12,6 +12,7 @@ from app.sources.safetensors_header import BadSafetensorsError, read_header
 
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _CONFIG_LIMIT = 16 << 20
+_NAMED_FILES = frozenset({"tokenizer_file", "vocab_file", "merges_file", "spm_file"})
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 
 
@@ -59,6 +60,7 @@ def inspect_checkpoint(path: Path, roots: Sequence[Path]) -> CheckpointFiles:
     adapter = (path / "adapter_config.json").is_file()
     config = _read_config(path / ("adapter_config.json" if adapter else "config.json"))
     _refuse_remote_code(path, config)
+    _refuse_files_elsewhere(path)
     weights = _weights(path)
     if adapter:
         base = config.get("base_model_name_or_path")
@@ -96,13 +98,46 @@ def _refuse_remote_code(path: Path, config: dict[str, Any]) -> None:
     if (path / "tokenizer_config.json").is_file():
         configs["tokenizer_config"] = _read_config(path / "tokenizer_config.json")
     for name, content in configs.items():
-        if content.get("auto_map"):
+        if _names_code(content):
             raise _bad(
                 path,
                 "remote_code_refused",
                 f"{name}.json has an auto_map, so loading it would run code that came with the "
                 "checkpoint (trust_remote_code); only architectures of the transformers library "
                 "are loaded",
+            )
+
+
+def _names_code(value: Any) -> bool:
+    """Whether a configuration, or a part of it, has an `auto_map`."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            if item.get("auto_map"):
+                return True
+            pending.extend(item.values())
+        elif isinstance(item, list):
+            pending.extend(item)
+    return False
+
+
+def _refuse_files_elsewhere(path: Path) -> None:
+    """A tokenizer's configuration may name its files; those are looked for in the folder alone."""
+    if not (path / "tokenizer_config.json").is_file():
+        return
+    config = _read_config(path / "tokenizer_config.json")
+    for key, value in config.items():
+        if key not in _NAMED_FILES or not isinstance(value, str):
+            continue
+        # Old releases wrote where they had read a file from; beside the file itself it is ignored.
+        named = Path(value)
+        if len(named.parts) > 1 and not (path / named.name).is_file():
+            raise _bad(
+                path,
+                "tokenizer_outside",
+                f"tokenizer_config.json names {key} {value!r}, outside the checkpoint's folder; "
+                "save the tokenizer anew (tokenizer.save_pretrained)",
             )
 
 

@@ -11,6 +11,7 @@ from app.core.errors import InvalidInputError
 from app.sources.locations import Place, local_directory, place_of
 from app.sources.safetensors_header import BadSafetensorsError, read_header
 
+_CONFIG_LIMIT = 1 << 20
 CONFIG_FILE, WEIGHTS_FILE = "cfg.json", "sae_weights.safetensors"
 
 
@@ -44,6 +45,8 @@ def inspect_dictionary_source(source: str, roots: Sequence[Path]) -> DictionaryF
             )
         if not (path / name).resolve().is_relative_to(path):
             raise _bad(path, "source_outside_roots", f"{name} is a link out of its folder")
+    if (path / CONFIG_FILE).stat().st_size > _CONFIG_LIMIT:
+        raise _bad(path, "config_invalid", f"{CONFIG_FILE} is larger than 1 MiB")
     try:
         config = json.loads((path / CONFIG_FILE).read_bytes())
         entries = read_header(path / WEIGHTS_FILE)

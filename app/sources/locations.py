@@ -27,6 +27,14 @@ def place_of(source: str) -> Place:
     Raises:
         InvalidInputError: neither an absolute path, nor a URI of a known scheme, nor a hub id.
     """
+    if "::" in source:
+        # fsspec reads it as a chain of filesystems, of which only the first would be looked at.
+        raise InvalidInputError(
+            f"{source!r} contains '::', which chains filesystems; give one plain path or URI",
+            code="source_unsupported",
+            field="source",
+            value=source,
+        )
     scheme = urlsplit(source).scheme if "://" in source else ""
     if source.startswith("/") or scheme == "file":
         return Place.LOCAL

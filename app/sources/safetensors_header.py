@@ -1,7 +1,8 @@
 """The header of a safetensors file, read without loading a tensor.
 
 The layout (8 bytes little-endian header length, JSON header, data) is that of the safetensors
-format specification; the header limit is the one its reference implementation enforces.
+format specification. Its reference implementation reads headers of 100 MB; parsed, such a one takes
+gigabytes, so the limit is the lower one of the Hugging Face hub.
 """
 
 import json
@@ -10,7 +11,9 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
-MAX_HEADER_BYTES = 100_000_000
+MAX_HEADER_BYTES = 25_000_000
+_MAX_DIMENSIONS = 64
+_MAX_COUNT = 2**63
 _BITS = {
     **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 8),
     **dict.fromkeys(("U16", "I16", "F16", "BF16"), 16),
@@ -44,14 +47,19 @@ def read_header(path: Path) -> dict[str, TensorEntry]:
         if len(prefix) < 8:
             raise BadSafetensorsError(f"{path.name} has {size} bytes, too few for a header")
         (length,) = struct.unpack("<Q", prefix)
-        if length > MAX_HEADER_BYTES or 8 + length > size:
+        if length > MAX_HEADER_BYTES:
+            raise BadSafetensorsError(
+                f"{path.name} is no safetensors file, or an odd one: its header claims {length} "
+                f"bytes; at most {MAX_HEADER_BYTES} are read"
+            )
+        if 8 + length > size:
             raise BadSafetensorsError(
                 f"{path.name} is truncated or no safetensors file: its header claims {length} "
                 f"bytes, the file has {size}"
             )
         raw = file.read(length)
     try:
-        header = json.loads(raw)
+        header = json.loads(raw, object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as error:
         raise BadSafetensorsError(f"{path.name} has a header that is not JSON: {error}") from error
     if not isinstance(header, dict):
@@ -61,9 +69,9 @@ def read_header(path: Path) -> dict[str, TensorEntry]:
     spans: list[tuple[int, int]] = []
     for name, entry in header.items():
         try:
-            start, stop = (int(offset) for offset in entry["data_offsets"])
-            tensor = TensorEntry(str(entry["dtype"]), tuple(int(n) for n in entry["shape"]))
-        except (KeyError, OverflowError, TypeError, ValueError) as error:
+            start, stop = _counts(entry["data_offsets"])
+            tensor = TensorEntry(str(entry["dtype"]), _counts(entry["shape"]))
+        except (KeyError, TypeError, ValueError) as error:
             raise BadSafetensorsError(f"{path.name}: bad entry for tensor {name!r}") from error
         bits = _BITS.get(tensor.dtype)
         if bits is not None and prod(tensor.shape) * bits != (stop - start) * 8:
@@ -84,3 +92,21 @@ def read_header(path: Path) -> dict[str, TensorEntry]:
             f"{size} found; copy it again"
         )
     return entries
+
+
+def _counts(values: object) -> tuple[int, ...]:
+    """A few whole numbers of at most 63 bits: what a shape or a span is made of."""
+    if not isinstance(values, list) or len(values) > _MAX_DIMENSIONS:
+        raise TypeError(f"{values!r} is no short list")
+    for value in values:
+        if type(value) is not int or not 0 <= value < _MAX_COUNT:
+            raise ValueError(f"{value!r} is no count")
+    return tuple(values)
+
+
+def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object whose keys are distinct: of two tensors under one name, readers take either."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands in it twice")
+    return found

@@ -8,7 +8,10 @@ from typing import Any
 
 from app.core.digests import sha256_json
 from app.sources.checkpoint import CheckpointFiles, inspect_checkpoint
+from app.sources.locations import Place, place_of
+from app.sources.safetensors_header import read_header
 from workers.capture.identity import adapter_digest, config_digest, tokenizer_digest
+from workers.capture.isolation import sealed
 from workers.capture.sources import as_evaluation_error, locate
 from workers.capture.tensorfiles import weights_digest
 from workers.errors import EvaluationError
@@ -55,7 +58,8 @@ class ResolvedCheckpoint:
         Raises:
             EvaluationError: it cannot be loaded, or has no character offsets.
         """
-        return _load_tokenizer(self.tokenizer_path or self.path)
+        with sealed(self.source):
+            return _load_tokenizer(self.tokenizer_path or self.path)
 
 
 def resolve_checkpoint(
@@ -83,7 +87,9 @@ def resolve_checkpoint(
         with as_evaluation_error():
             files = inspect_checkpoint(path, [*roots, cache.resolve()])
         if files.adapter_base is None:
-            return _full(source, commit, files)
+            with sealed(source):
+                return _full(source, commit, files)
+        _check_base(source, files.adapter_base)
         place, base_commit = locate(
             files.adapter_base,
             files.config.get("revision") or None,
@@ -99,12 +105,25 @@ def resolve_checkpoint(
                 f"{path} sits on {files.adapter_base!r}, which is itself an adapter; merge that "
                 "one into its base first",
             )
-        base = _full(files.adapter_base, base_commit, base_files)
-        return _adapter(source, commit, files, base)
+        with sealed(source):
+            base = _full(files.adapter_base, base_commit, base_files)
+            return _adapter(source, commit, files, base)
     except FileNotFoundError as error:
         raise EvaluationError(
             "source_missing", f"{source!r}: {error.filename} was deleted meanwhile"
         ) from error
+
+
+def _check_base(source: str, base: str) -> None:
+    """An adapter's own configuration says where its base is: it leads to no other store."""
+    with as_evaluation_error():
+        place, kind = place_of(base), place_of(source)
+    if place is Place.REMOTE and kind is not Place.REMOTE:
+        raise EvaluationError(
+            "adapter_base_elsewhere",
+            f"{source!r} says that its base is {base!r}, in an object store; give the adapter a "
+            "local base, or put it into the store too",
+        )
 
 
 def _full(source: str, commit: str | None, files: CheckpointFiles) -> ResolvedCheckpoint:
@@ -125,6 +144,13 @@ def _full(source: str, commit: str | None, files: CheckpointFiles) -> ResolvedCh
             "architecture_unsupported",
             f"{files.path}: model type {config.model_type!r} is no transformer with blocks",
         ) from None
+    tensors = sum(len(read_header(file)) for file in weights)
+    if layers > tensors:
+        # Blocks are built before a weight is read: a number alone must not take all memory.
+        raise EvaluationError(
+            "config_invalid",
+            f"{files.path}: config.json says {layers} layers, but there are {tensors} tensors",
+        )
     return ResolvedCheckpoint(
         source=source,
         path=files.path,

@@ -12,6 +12,7 @@ from torch import nn
 from app.core.digests import sha256_json
 from workers.capture.adapters import merge_adapter
 from workers.capture.checkpoints import ResolvedCheckpoint
+from workers.capture.isolation import sealed
 from workers.capture.numerics import DTYPES, apply_threads
 from workers.errors import EvaluationError
 from workers.numerics import Numerics
@@ -39,10 +40,11 @@ def load_model(resolved: ResolvedCheckpoint, numerics: Numerics) -> LoadedModel:
             attention implementation does not exist for this architecture.
     """
     apply_threads(numerics)
-    if resolved.base is None:
-        module = read_weights(resolved, numerics)
-    else:
-        module = merge_adapter(resolved, numerics, read_weights)
+    with sealed(resolved.source):
+        if resolved.base is None:
+            module = read_weights(resolved, numerics)
+        else:
+            module = merge_adapter(resolved, numerics, read_weights)
     module = module.eval().requires_grad_(False)
     _check_finite(module, resolved, numerics)
     device = torch.device(numerics.device)

@@ -13,6 +13,7 @@ from app.core.artifacts import ArtifactStore
 from app.core.digests import sha256_json
 from app.sources.artifacts import artifact_key
 from app.sources.dictionary import CONFIG_FILE, WEIGHTS_FILE, inspect_dictionary_source
+from workers.capture.isolation import sealed
 from workers.capture.sources import as_evaluation_error, locate
 from workers.errors import EvaluationError
 from workers.folders import fill_folder
@@ -105,7 +106,8 @@ def load_dictionary(
         facts = inspect_dictionary_source(str(path), [*roots, cache.resolve()])
     if facts is None:
         raise ValueError(f"{path} is no local folder")
-    config = _read_config(name, path)
+    with sealed(f"dictionary {name!r}"):
+        config = _read_config(name, path)
     metadata = config.get("metadata") or {}
     if metadata.get("hook_head_index") is not None:
         raise EvaluationError(

@@ -135,7 +135,7 @@ def test_a_proposal_is_read_accepted_once_and_remembered(
 
     again = client.post(f"/v1/repairs/{repair}:accept", json={"by": "bob"})
     assert (again.status_code, again.json()) == (200, answer)
-    (event,) = client.get("/v1/audit-events").json()["items"]
+    (event,) = client.get("/v1/audit-events?subject_kind=repair").json()["items"]
     assert (event["actor"], event["action"], event["subject_id"]) == (
         *("ada", "repair.accepted"),
         repair,
@@ -165,7 +165,8 @@ def test_a_decision_stands(client: TestClient, database: Database, evaluation: U
     for refused in (f"{rejected}:accept", f"{accepted}:reject"):
         problem = client.post(f"/v1/repairs/{refused}", json=ADA)
         assert (problem.status_code, problem.json()["code"]) == (409, "repair_decided")
-    actions = [event["action"] for event in client.get("/v1/audit-events").json()["items"]]
+    decided = client.get("/v1/audit-events?subject_kind=repair").json()["items"]
+    actions = [event["action"] for event in decided]
     assert actions == ["repair.accepted", "repair.rejected"]
     # A worker that evaluates again leaves what was decided alone.
     assert propose(database, evaluation, changes=[]) == rejected
@@ -203,7 +204,8 @@ def test_two_acceptances_at_once_publish_one_version(
     assert len({answer.text for answer in answers}) == 1
     with database.unit_of_work() as session:
         assert count(session, FeatureSetVersion) == 2
-        assert count(session, AuditEvent) == 1
+        actions = session.scalars(select(AuditEvent.action)).all()
+        assert actions.count("repair.accepted") == 1
 
 
 def test_an_idempotency_key_replays_the_answer(
@@ -342,7 +344,7 @@ def test_a_repair_whose_dictionary_is_gone_or_taken_changes_nothing(
     assert (taken.status_code, taken.json()["code"]) == (409, "already_registered")
     assert client.get("/v1/feature-sets/set").json()["latest_version"] == 1
     assert client.get(f"/v1/repairs/{repair}").json()["state"] == "proposed"
-    assert client.get("/v1/audit-events").json()["items"] == []
+    assert client.get("/v1/audit-events?subject_kind=repair").json()["items"] == []
 
 
 @pytest.mark.parametrize("source", ["artifact:a", f"artifact:dictionaries/{'0' * 64}"])
