@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 EXTRAS := worker,embedded,demo,s3,charts,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-unit check format client cli-reference docs-reference docs dashboards benchmarks calibration clean
+.PHONY: help install demo up test test-unit check format client cli-reference docs-reference docs screenshots dashboards benchmarks calibration clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -65,6 +65,9 @@ docs: install ## build the documentation into site/
 
 guarantees: install ## write the table of docs/guarantees.md from the last run of tests/crash
 	$(BIN)/python -m tools.guarantees
+
+screenshots: install ## take docs/images anew, of a service that runs for it (about a minute)
+	$(BIN)/python -m tools.screenshots
 
 dashboards: install ## write the Grafana dashboards anew
 	$(BIN)/python -m deploy.grafana
