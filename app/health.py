@@ -7,7 +7,7 @@ from pydantic import ConfigDict
 
 from app.core.dependencies import AppDatabase
 from app.core.errors import UnavailableError
-from app.core.migrate import current_and_head
+from app.core.migrate import current_and_head, is_outdated
 from app.core.problems import PROBLEM_RESPONSES
 from app.core.schemas import Output
 
@@ -30,9 +30,9 @@ async def healthz() -> Health:
 
 @router.get("/readyz", responses=PROBLEM_RESPONSES)
 def readyz(database: AppDatabase) -> Health:
-    """The database answers and has the schema of this release; otherwise 503."""
+    """The database answers and has the schema of this release or a later one; otherwise 503."""
     current, head = current_and_head(database.engine)
-    if current != head:
+    if is_outdated(current):
         raise UnavailableError(
             f"the database is at revision {current}, this release needs {head}; migrate it",
             code="schema_outdated",

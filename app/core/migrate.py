@@ -1,5 +1,6 @@
 """Bring a database to the schema of this release."""
 
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -34,6 +35,23 @@ def downgrade(engine: Engine, revision: str) -> None:
     with engine.connect() as connection:
         command.downgrade(alembic_config(connection), revision)
         connection.commit()
+
+
+def is_outdated(current: str | None) -> bool:
+    """Whether a database at this revision lacks what this release needs.
+
+    A revision that this release does not know is a later one's. Each migration works with the
+    release before it, so that a deployment can be upgraded one process at a time.
+    """
+    return current is None or current in _earlier_revisions()
+
+
+@lru_cache(maxsize=1)
+def _earlier_revisions() -> frozenset[str]:
+    scripts = ScriptDirectory.from_config(alembic_config())
+    return frozenset(one.revision for one in scripts.walk_revisions()) - {
+        scripts.get_current_head()
+    }
 
 
 def current_and_head(engine: Engine) -> tuple[str | None, str | None]:

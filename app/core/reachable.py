@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.core.database import make_engine
 from app.core.logging import get_logger
-from app.core.migrate import current_and_head
+from app.core.migrate import current_and_head, is_outdated
 from app.settings import Settings, redact
 
 
@@ -20,7 +20,7 @@ class StartError(Exception):
 
 
 def require_postgres(settings: Settings, *, migrated: bool = True) -> None:
-    """Check that Postgres answers and, unless told otherwise, that its schema is this release's.
+    """Check that Postgres answers and, unless told otherwise, that its schema is not an older one.
 
     Raises:
         StartError: with the URL, without its password, and what to do.
@@ -30,7 +30,7 @@ def require_postgres(settings: Settings, *, migrated: bool = True) -> None:
         current, head = _revisions(engine, settings)
     finally:
         engine.dispose()
-    if migrated and current != head:
+    if migrated and is_outdated(current):
         raise StartError(
             f"The database {redact(settings.database_url)} is at revision {current or '(empty)'}, "
             f"this release needs {head}. Run `featuredrift migrate`."

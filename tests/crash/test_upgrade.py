@@ -13,7 +13,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import Engine, create_engine
 
+from app.core.migrate import downgrade, upgrade
 from app.embedded.environment import child_environment
 from app.settings import Settings
 from tests.support.deployment import CONTROLS_TO_CHOOSE, documents, features_of_all_kinds, wait_for
@@ -38,8 +40,16 @@ def last_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def not_yet_migrated(settings: Settings) -> Engine:
+    """The test's database as the last release has made it."""
+    engine = create_engine(settings.database_url)
+    downgrade(engine, "-1")
+    return engine
+
+
 def test_the_last_release_works_on_the_migrated_database(
-    settings: Settings, last_release: Path, tmp_path: Path
+    settings: Settings, not_yet_migrated: Engine, last_release: Path, tmp_path: Path
 ) -> None:
     quick = settings.model_copy(
         update={"threads": 1, "sequence_length": 64, "batch_tokens": 512, "lease_seconds": 20.0}
@@ -48,6 +58,10 @@ def test_the_last_release_works_on_the_migrated_database(
         url = old.enter_context(_api(last_release, quick, tmp_path))
         for name in ("dispatcher", "worker"):
             old.enter_context(_process(last_release, name, quick, tmp_path))
+        logs = tmp_path / f"{last_release.name}-worker.log"
+        wait_for(lambda: "ready" in logs.read_text(), 120)
+        upgrade(not_yet_migrated)
+        not_yet_migrated.dispose()
         with httpx.Client(base_url=f"{url}/v1", timeout=30) as client:
             _register(client, settings.allowed_roots[0])
             first = _evaluate(client, settings.allowed_roots[0], "one")
@@ -133,7 +147,7 @@ def _api(code: Path, settings: Settings, folder: Path) -> Iterator[str]:
 
         def answers() -> bool:
             try:
-                return httpx.get(f"{url}/readyz").is_success
+                return httpx.get(f"{url}/healthz").is_success
             except httpx.TransportError:
                 return False
 
