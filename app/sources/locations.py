@@ -1,5 +1,6 @@
 """Which kind of place a source names, and whether a local one may be read."""
 
+import re
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
@@ -18,6 +19,7 @@ class Place(Enum):
     """A Hugging Face hub id: `hf://owner/name`, or plain `owner/name`."""
 
 
+_HUB_ID = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
 _REMOTE_SCHEMES = ("s3", "gs", "gcs", "abfs", "az")
 
 
@@ -43,7 +45,7 @@ def place_of(source: str) -> Place:
     if scheme == "hf":
         return Place.HUB
     parts = source.split("/")
-    if not scheme and len(parts) == 2 and all(part.strip(".") for part in parts):
+    if _HUB_ID.fullmatch(source) and all(part.strip(".") for part in parts):
         return Place.HUB
     raise InvalidInputError(
         f"{source!r} is no source; give an absolute path, a file:// or s3:// URI, or hf://owner/name",

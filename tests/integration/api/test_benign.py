@@ -43,6 +43,7 @@ def test_a_checkpoint_is_marked_and_the_mark_is_lifted(
     assert [(event["actor"], event["action"]) for event in events] == [
         ("unnamed", "checkpoint.unmarked_benign"),
         ("ada", "checkpoint.marked_benign"),
+        ("local", "checkpoint.registered"),
     ]
 
 

@@ -88,6 +88,8 @@ def body_of(route: str, line: Line, settings: Settings) -> Any:
             feature_set={"name": "ours-set"},
             baseline={"alias": "ours-alias"},
         )
+    if route == "PATCH /v1/webhooks/{webhook}":
+        return {"description": "x"}
     if route == "PATCH /v1/monitors/{monitor}":
         return {"policy": {"alpha": 0.01}}
     if route == "POST /v1/evaluations":

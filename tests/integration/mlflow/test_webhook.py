@@ -39,7 +39,8 @@ def test_a_new_version_is_registered_and_evaluated(
     assert checkpoint["source"] == f"{settings.allowed_roots[0]}/run-1"
     assert checkpoint["evaluations"] == answer["evaluations"]
     assert len(answer["evaluations"]) == 1
-    (event,) = client.get("/v1/audit-events?action=checkpoint.registered").json()["items"]
+    query = "action=checkpoint.registered&actor=mlflow"
+    (event,) = client.get(f"/v1/audit-events?{query}").json()["items"]
     assert (event["actor"], event["detail"]["delivery"]) == ("mlflow", "d-1")
 
 
