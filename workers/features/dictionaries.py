@@ -213,10 +213,29 @@ def _fetch_release(release: str, sae_id: str, cache: Path, allow_hub: bool) -> P
     folder = cache.resolve() / "dictionaries" / sha256_json([release, sae_id])
     if folder.is_dir():
         return folder
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        RemoteEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
     from sae_lens import SAE
 
     try:
         sae = SAE.from_pretrained(release, sae_id, device="cpu")
+    except GatedRepoError:
+        raise EvaluationError(
+            "hub_refused",
+            f"dictionary {release}/{sae_id} is gated; accept its terms with the worker's account",
+        ) from None
+    except RepositoryNotFoundError:
+        raise EvaluationError(
+            "source_missing",
+            f"dictionary {release}/{sae_id} has no repository on the hub, or a private one",
+        ) from None
+    except RemoteEntryNotFoundError:
+        raise EvaluationError(
+            "source_missing", f"dictionary {release}/{sae_id} lacks files on the hub"
+        ) from None
     except ValueError as error:
         raise EvaluationError(
             "source_missing", f"dictionary {release}/{sae_id}: {error}"
