@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.integration.docs.blocks import Block, blocks, pattern
 from tests.integration.embedded.up import alive, environment, wait_for
@@ -20,6 +21,7 @@ TUTORIAL = ROOT / "docs" / "tutorial.md"
 STATE = "state.sh"
 
 
+@pytest.mark.timeout(900)  # a minute, where nothing else runs
 def test_the_tutorial_does_what_it_says(data_dir: Path) -> None:
     folder = data_dir
     folder.mkdir()
@@ -60,7 +62,7 @@ def run(block: Block, folder: Path, variables: dict[str, str]) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=200,
+        timeout=600,
     )
     told = f"{block.content}\nsays:\n{done.stdout}"
     assert done.returncode == block.exit_code, told
@@ -85,7 +87,7 @@ def in_the_background(block: Block, folder: Path, variables: dict[str, str]) -> 
     family: list[psutil.Process] = []
     try:
         shown = pattern(block.output or "")
-        wait_for(lambda: shown.fullmatch(log.read_text()) or process.poll() is not None, 120)
+        wait_for(lambda: shown.fullmatch(log.read_text()) or process.poll() is not None, 300)
         assert process.poll() is None, log.read_text()
         family = psutil.Process(process.pid).children(recursive=True)
         yield
