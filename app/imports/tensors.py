@@ -61,6 +61,8 @@ def read_tensors(path: Path) -> TensorFile:
         header = json.loads(file.read(length))
         data = file.read()
     metadata = header.pop("__metadata__", None) or {}
+    if not isinstance(metadata, dict):
+        refuse(path, "has metadata that is no JSON object")
     tensors = {}
     for name, entry in entries.items():
         if entry.dtype not in _SIZES:

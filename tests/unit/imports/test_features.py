@@ -1,6 +1,7 @@
 """Directions, probes and Neuronpedia's lists as definitions of features."""
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,10 @@ def test_a_damaged_file_of_tensors_is_refused(tmp_path: Path) -> None:
     save_file({"v": np.ones(100)}, path)
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(ImportRefusedError, match="truncated or padded"):
+        read_directions(path, site=SITE)
+    raw = b'{"v": {"dtype": "F64", "shape": [1], "data_offsets": [0, 8]}, "__metadata__": 3}'
+    path.write_bytes(struct.pack("<Q", len(raw)) + raw + bytes(8))
+    with pytest.raises(ImportRefusedError, match="metadata that is no JSON object"):
         read_directions(path, site=SITE)
     path.write_bytes(b"\x80\x04\x95junk")
     with pytest.raises(ImportRefusedError, match=r"is no whole \.safetensors"):
