@@ -52,7 +52,7 @@ class FormToken:
     def keep(self, response: Response) -> None:
         """Let the browser keep the other half of the token."""
         if self._fresh is not None:
-            set_cookie(self._request, response, _COOKIE, self._fresh, same_site="strict")
+            set_cookie(self._request, response, _COOKIE, self._fresh)
 
 
 async def _checked_form(request: Request) -> FormData:

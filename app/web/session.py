@@ -1,7 +1,7 @@
 """Who looks at a page, and the database as far as it exists for them."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Request
@@ -87,7 +87,6 @@ def set_cookie(
     value: str,
     *,
     max_age: int | None = None,
-    same_site: Any = "lax",
 ) -> None:
     """Have a browser keep a cookie that scripts cannot read and other sites cannot send along.
 
@@ -100,7 +99,7 @@ def set_cookie(
         path="/",
         secure=is_secure(request),
         httponly=True,
-        samesite=same_site,
+        samesite="lax",
     )
 
 

@@ -1,17 +1,23 @@
 """/models/{model}/monitors/{monitor}: a monitor's line, its features over the checkpoints."""
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
+from sqlalchemy.orm import Session
 from starlette.responses import Response
 
+from app.alerts.repository import AlertView
+from app.alerts.repository import list_views as list_alerts
 from app.core.errors import NotFoundError
 from app.core.paging import Cursor, Limit, decode_cursor, make_page
 from app.monitors.service import find_monitor, present
 from app.registry.definitions import Name
 from app.registry.repository.models import get_model
 from app.registry.schemas.names import ModelName, MonitorName
+from app.repairs.repository import RepairView
+from app.repairs.repository import list_views as list_repairs
 from app.verdicts.histories import monitor_history
 from app.verdicts.service import gate_of, present_history
 from app.verdicts.tables import CONTROLS
@@ -24,6 +30,8 @@ from app.web.standing import VERDICTS
 STOPS = 39
 """Checkpoints of the charts: as many as one heat map holds."""
 LISTED = 60
+TOLD = 10
+"""Alerts and repairs; their own pages have the others."""
 
 router = APIRouter(prefix="/models/{model}/monitors", include_in_schema=False)
 
@@ -69,9 +77,31 @@ def show_line(
         standing=next((one for one in gate.monitors if one.monitor == monitor), None)
         if gate
         else None,
+        alerts=_unresolved(session, monitor),
+        repairs=_proposed(session, monitor),
         history=present_history(session, history),
         controls=controls_of(session, [one.evaluation.id for one in history]),
         control_names=CONTROLS,
         order=VERDICTS,
         **page_links(request, cursor, following),
     )
+
+
+def _unresolved(session: Session, monitor: str) -> Sequence[AlertView]:
+    return list_alerts(
+        session,
+        model=None,
+        monitor=monitor,
+        state=("open", "acknowledged"),
+        subject_kind=None,
+        severity=None,
+        subject=None,
+        after=None,
+        limit=TOLD,
+    )[:TOLD]
+
+
+def _proposed(session: Session, monitor: str) -> Sequence[RepairView]:
+    return list_repairs(
+        session, monitor=monitor, evaluation=None, state="proposed", after=None, limit=TOLD
+    )[:TOLD]
