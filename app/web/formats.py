@@ -13,7 +13,7 @@ _SHAPES = {
     "○": "insufficient pending not_told queued info",
     "✖": "untrusted failed rejected",
     "■": "invalid",
-    "◆": "ticket",
+    "◆": "ticket warning",
     "–": "left_out cancelled superseded",
 }
 SIGNS: Mapping[str, str] = MappingProxyType(
