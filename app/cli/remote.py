@@ -53,6 +53,7 @@ _GOES_ON = {
     "unknown_checkpoint": "`featuredrift checkpoints list MODEL` shows all",
     "unknown_alias": "`featuredrift models show MODEL` shows all, `checkpoints alias` makes one",
     "unknown_monitor": "`featuredrift monitors list` shows all, `monitors create` makes one",
+    "unknown_corpus": "`featuredrift corpora list` shows all, `corpora import` makes one",
     "unknown_dictionary": "`featuredrift dictionaries list` shows all",
     "unknown_feature_set": "`featuredrift feature-sets list` shows all",
     "unknown_evaluation": "`featuredrift evaluations list` shows all",
@@ -196,6 +197,8 @@ def _names(client: Client, code: str, error: ApiError) -> Iterable[str]:
         return (found.name for found in client.models.list())
     if code == "unknown_monitor":
         return (found.name for found in client.monitors.list())
+    if code == "unknown_corpus":
+        return (found.name for found in client.corpora.list())
     if code == "unknown_dictionary":
         return (found.name for found in client.dictionaries.list())
     if code == "unknown_feature_set":

@@ -43,6 +43,7 @@ def test_a_corpus_is_what_its_file_says(terminal: Terminal, client: Client) -> N
     shown = terminal.ok("corpora", "show", "lines")
     assert "units of inference  2" in shown
     assert "lines" in terminal.ok("corpora", "list")
+    assert "did you mean lines?" in terminal.run("corpora", "show", "line")[2]
     assert json.loads(terminal.ok("corpora", "show", "lines", "--json")) == done["corpus"]
     code, _, said = terminal.run("corpora", "import", "lines", path, "--limit", "1")
     assert code == 1

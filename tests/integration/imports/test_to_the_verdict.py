@@ -21,7 +21,7 @@ from tests.support.deployment import CONTROLS_TO_CHOOSE, documents
 PAGE = Path(__file__).parents[3] / "docs" / "importing.md"
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_the_page_on_importing_does_what_it_shows(
     service: tuple[str, Settings], hub: Hub, tmp_path: Path, client: Client
 ) -> None:
