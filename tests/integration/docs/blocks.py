@@ -63,13 +63,18 @@ def blocks(page: str) -> Iterator[Block]:
 def pattern(shown: str) -> re.Pattern[str]:
     """What an output must match: `…` stands for anything, alone on a line for any lines.
 
-    Blanks between columns may be any number.
+    Figures with a decimal point may be others, and blanks between columns any number.
     """
     lines = []
     for line in shown.strip("\n").split("\n"):
         if line.strip() == "…":
             lines.append(r"(?:[^\n]*\n)*?")
         else:
-            words = [re.escape(word).replace("…", "[^\\n]*") for word in line.split()]
+            words = [_word(word) for word in line.split()]
             lines.append(r"[^\S\n]*" + r"[^\S\n]+".join(words) + r"[^\S\n]*\n")
     return re.compile("".join(lines))
+
+
+def _word(word: str) -> str:
+    figures = re.sub(r"\d+\\\.\d+", lambda _: r"\d+\.\d+(?:e-\d+)?", re.escape(word))
+    return figures.replace("…", "[^\\n]*")
