@@ -103,6 +103,7 @@ def _stack(verbose: bool, **options: Any) -> "Iterator[EmbeddedStack]":
 def _serve(stack: "EmbeddedStack") -> None:
     out.print("Featuredrift is ready.", style="bold green")
     for name, value in (
+        ("Pages", f"{stack.base_url}/"),
         ("API", f"{stack.base_url}  (documentation: {stack.base_url}/docs)"),
         ("Metrics", f"{stack.base_url}/metrics"),
         ("Data", str(stack.data_dir)),
