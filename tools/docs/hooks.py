@@ -24,6 +24,7 @@ FOLDER = "repository"
 """Where the site keeps the repository's files."""
 
 _LINK = re.compile(r"(?<=\]\()(?P<target>[^()\s#:]+)(?P<anchor>#[^()\s]*)?(?=\))")
+_INCLUDE = re.compile(r'^--8<-- "(?P<path>[^"]+)"$', re.MULTILINE)
 _LANGUAGES = {
     ".json": "json",
     ".py": "python",
@@ -94,4 +95,6 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         there = f"{FOLDER}/{path}/index.md" if (ROOT / path).is_dir() else f"{FOLDER}/{path}.md"
         return posixpath.relpath(there, posixpath.dirname(source) or ".")
 
-    return for_python_markdown(_LINK.sub(lead, markdown))
+    # A file of the repository that is a page as a whole, such as SECURITY.md, links to nothing.
+    whole = _INCLUDE.sub(lambda found: (ROOT / found["path"]).read_text("utf-8"), markdown)
+    return for_python_markdown(_LINK.sub(lead, whole))

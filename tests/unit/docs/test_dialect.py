@@ -1,6 +1,7 @@
 """Pages are laid out so that MkDocs shows the blocks that everybody else sees."""
 
 import re
+from pathlib import Path
 
 import markdown
 import pytest
@@ -18,7 +19,7 @@ def counts(html: str) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(DOCS).as_posix())
-def test_a_page_has_the_same_blocks_on_the_site(path) -> None:
+def test_a_page_has_the_same_blocks_on_the_site(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     everywhere = MarkdownIt("commonmark").enable("table").render(text)
     site = markdown.markdown(
