@@ -82,6 +82,7 @@ def drift_over_checkpoints(
     title: str = "Drift from the baseline over checkpoints",
     prefix: str = "",
     checkpoints: Sequence[str] | None = None,
+    noun: str = "feature",
 ) -> Chart:
     """One panel a feature, one below the other, over the same checkpoints and the same axis.
 
@@ -94,6 +95,7 @@ def drift_over_checkpoints(
         title: names the picture.
         prefix: begins the ids; made from the content if not given.
         checkpoints: their order, the oldest first; by first appearance if not given.
+        noun: what a series stands for: `monitor`, where all are of one feature.
 
     Raises:
         ValueError: no or too many series, no points at all, a checkpoint that is not among
@@ -121,7 +123,7 @@ def drift_over_checkpoints(
         _frame(panel, limits, [places[c] for c in order])
         _series(panel, one, places)
     checkpoint_labels(drawing, order, LEFT, list(places.values()), bottom)
-    description = _describe(series, order)
+    description = _describe(series, order, noun)
     name = check_prefix(prefix or digest_prefix("drift", drawing.content() + title))
     svg = finish(drawing.render(), prefix=name, title=title, description=description)
     rows = tuple(_table_row(one.name, point) for one in series for point in one.points)
@@ -260,9 +262,9 @@ def _table_row(name: str, point: CheckpointPoint) -> tuple[Value, ...]:
     )
 
 
-def _describe(series: Sequence[DriftSeries], order: Sequence[str]) -> str:
+def _describe(series: Sequence[DriftSeries], order: Sequence[str], noun: str) -> str:
     span = f"from {quoted(order[0])} to {quoted(order[-1])}" if len(order) > 1 else quoted(order[0])
-    head = f"{count(len(series), 'feature')} over {count(len(order), 'checkpoint')}, {span}."
+    head = f"{count(len(series), noun)} over {count(len(order), 'checkpoint')}, {span}."
     return " ".join([head, *(_series_in_words(one) for one in series)])
 
 

@@ -114,7 +114,8 @@ def draw_series(points: Sequence[Any]) -> Picture:
     )
     if not series:
         return Picture(None)
-    return _drift(series, tuple(dict.fromkeys(point.checkpoint for point in reversed(points))))
+    checkpoints = tuple(dict.fromkeys(point.checkpoint for point in reversed(points)))
+    return _drift(series, checkpoints, "monitor")
 
 
 def in_margins(point: Any) -> float:
@@ -156,9 +157,11 @@ def _point(checkpoint: str, row: Any, *, restarted: bool = False) -> CheckpointP
 
 
 @lru_cache(maxsize=64)
-def _drift(series: tuple[DriftSeries, ...], checkpoints: tuple[str, ...]) -> Picture:
+def _drift(
+    series: tuple[DriftSeries, ...], checkpoints: tuple[str, ...], noun: str = "feature"
+) -> Picture:
     try:
-        return Picture(drift_over_checkpoints(series, checkpoints=checkpoints))
+        return Picture(drift_over_checkpoints(series, checkpoints=checkpoints, noun=noun))
     except ChartsNotInstalledError:
         return Picture(None, NOT_INSTALLED)
 
