@@ -94,7 +94,9 @@ def test_the_planted_latent_is_suggested_published_and_watched(
         (evaluation,) = made["evaluations"]
         line.ok("evaluations", "watch", evaluation)
     with httpx.Client(base_url=_url()) as api:
-        verdicts = api.get(f"/v1/evaluations/{evaluation}/verdicts").json()["items"]
+        verdicts = api.get(f"/v1/evaluations/{evaluation}/verdicts?comparison=baseline").json()[
+            "items"
+        ]
     assert {verdict["feature"] for verdict in verdicts} == {f["name"] for f in body["features"]}
     (verdict,) = [verdict for verdict in verdicts if verdict["feature"] == feature]
     assert verdict["verdict"] == "stable"
