@@ -8,9 +8,7 @@ from deploy.grafana.panels import Table, table
 from deploy.grafana.queries import rows
 from deploy.grafana.words import DIAGNOSES, VERDICTS, coloured, yes_no
 
-PASSAGES_URL = (
-    EVALUATION_URL + "/passages?feature=${feature:percentencode}&comparison=${comparison}"
-)
+PASSAGES_URL = EVALUATION_URL + "/report"
 REPAIR_STATES = {"proposed": "yellow", "accepted": "green", "rejected": "#8e8e8e"}
 
 
