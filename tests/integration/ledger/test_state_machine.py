@@ -185,7 +185,12 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def shards(self, *states: str) -> list[Shard]:
         with self.database.unit_of_work() as session:
-            query = select(Shard).order_by(Shard.id)
+            # An order that does not depend on ids, of which those of one moment are random.
+            query = (
+                select(Shard)
+                .join(Snapshot, Snapshot.id == Shard.snapshot_id, isouter=True)
+                .order_by(Snapshot.key, Shard.position, Shard.evaluation_id, Shard.kind)
+            )
             return list(session.scalars(query.where(Shard.state.in_(states)) if states else query))
 
     def evaluations(self) -> list[Evaluation]:
@@ -193,15 +198,10 @@ class LedgerMachine(RuleBasedStateMachine):
             return list(session.scalars(select(Evaluation).order_by(Evaluation.id)))
 
     @invariant()
-    def attempts_only_grow(self) -> None:
+    def attempts_only_grow_and_what_is_finished_stays_so(self) -> None:
         for shard in self.shards():
             assert shard.attempt == self.attempts.get(shard.id, 0)
-
-    @invariant()
-    def what_is_finished_stays_so(self) -> None:
-        for shard in self.shards():
-            if shard.id in self.finished:
-                assert shard.state == "succeeded"
+            assert shard.id not in self.finished or shard.state == "succeeded"
 
     @invariant()
     def nobody_waits_for_nothing(self) -> None:
@@ -259,7 +259,7 @@ def test_the_ledger_stays_sound(machine: type[LedgerMachine]) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=25,
+            max_examples=15,
             stateful_step_count=30,
             deadline=None,
             # Shrinking against a real Postgres would take many minutes.
