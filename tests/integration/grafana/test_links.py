@@ -70,7 +70,8 @@ def test_links_of_rows_lead_to_pages(
         for url in links(dict(asked.query)):
             if url.startswith(TO_A_PAGE):
                 path = linked(url, values, row)
-                answer = served.api.get(path)
+                # A report is drawn when it is asked for the first time.
+                answer = served.api.get(path, timeout=120)
                 assert answer.status_code == 200, (path, answer.text)
                 assert "<h1>" in answer.text
 
