@@ -47,13 +47,13 @@ def test_the_latent_that_is_the_concept_is_found_and_nothing_else_is() -> None:
 
 
 def test_of_noise_nothing_is_recommended() -> None:
-    seeds = 40
+    seeds = 20
     wrong = [
         seed
         for seed in range(seeds)
         if recommended(
             suggest(
-                noise(seed, documents=90, length=24).material(),
+                noise(seed, documents=120, length=40).material(),
                 [CONCEPT],
                 replace(QUICK, seed=seed),
             )
