@@ -126,8 +126,8 @@ def test_gone_disables_the_webhook_and_ends_what_waits_for_it(
     now_disabled = hooks.get(f"/v1/webhooks/{webhook['id']}")
     assert (now_disabled["enabled"], now_disabled["version"]) == (False, 2)
     assert now_disabled["disabled_reason"] == "the receiver answered 410 Gone"
-    (event, _) = hooks.get("/v1/audit-events?subject_kind=webhook")["items"]
-    assert (event["action"], event["actor"]) == ("webhook.disabled", "featuredrift")
+    (event,) = hooks.get("/v1/audit-events?action=webhook.disabled")["items"]
+    assert (event["subject_kind"], event["actor"]) == ("webhook", "featuredrift")
     # Enabled again, it is delivered to again.
     here = f"/v1/webhooks/{webhook['id']}"
     enabled = client.patch(here, json={"enabled": True}, headers={"If-Match": '"2"'}).json()
