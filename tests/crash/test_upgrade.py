@@ -58,7 +58,7 @@ def _extract(commit: str, folder: Path) -> None:
 def _starts(code: Path) -> bool:
     """A commit between two others may lack a part; a release does not."""
     return not subprocess.run(
-        [sys.executable, "-c", "import app.cli.__main__, app.main, workers.celery_app"],
+        [sys.executable, "-c", "import app.cli, app.main, workers.celery_app"],
         cwd=code,
         capture_output=True,
     ).returncode
