@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 EXTRAS := worker,embedded,demo,s3,charts,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-unit check format client cli-reference docs-reference docs screenshots dashboards benchmarks calibration sbom audit clean
+.PHONY: help install demo up test test-unit check format client cli-reference docs-reference examples docs screenshots dashboards benchmarks calibration sbom audit clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -46,6 +46,7 @@ check: install ## lint, types, import rules, migrations and dashboards in step w
 	$(BIN)/python -m tools.cli_reference --check
 	$(BIN)/python -m tools.guarantees --check
 	$(BIN)/python -m tools.docs --check
+	$(BIN)/python -m tools.examples --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: install ## format the code
@@ -60,6 +61,9 @@ cli-reference: install ## write docs/cli.md anew
 
 docs-reference: install ## write docs/reference anew
 	$(BIN)/python -m tools.docs
+
+examples: install ## write docs/examples anew (runs the demo in ./.featuredrift where it was not run yet)
+	$(BIN)/python -m tools.examples
 
 docs: install ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
