@@ -63,6 +63,8 @@ def evidence(f: Feature) -> Iterator[str]:
         yield f"- control {word(c.control)}: {OUTCOMES[c.outcome]}. {md(c.detail)}"
     yield ""
     if f.passages:
+        yield "Tokens at which it is strong stand in ⟦ ⟧, its value at the chosen place in ( ):"
+        yield ""
         for p in shade(f.passages[:_PASSAGES]):
             chosen = "changed most" if p.kind == "changed" else "strongest on the baseline"
             yield f"- {chosen}, document {md(p.document)}, characters {p.start} to {p.end}"
@@ -88,17 +90,20 @@ def _estimates(lines: Sequence[EstimateLine]) -> Iterator[str]:
 
 
 def _runs(runs: Sequence[Run]) -> str:
-    """A line of tokens; strong ones bold, with the activation at the place that was chosen."""
+    """A line of tokens; strong ones in brackets, with the activation at the place that was chosen.
+
+    Not bold: asterisks within words and beside punctuation mean that in some readers only.
+    """
     said = []
     for run in runs:
         text = run.text
         lead, trail = len(text) - len(text.lstrip()), len(text) - len(text.rstrip())
         core = md(text.strip())
         if core and (run.level >= _STRONG or run.peak):
-            core = f"**{core}**"
-        value = f" ({run.value})" if run.peak else ""
+            core = f"⟦{core}⟧"
+        value = f" ({run.value}) " if run.peak else ""
         said.append(f"{' ' * min(lead, 1)}{core}{value}{' ' * min(trail, 1)}")
-    return "".join(said).strip()
+    return "".join(said).replace("⟧⟦", "").strip()
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
