@@ -26,10 +26,10 @@ demo: install ## train a real model, let it drift, and see it judged
 up: install ## serve on this machine, data under ./.featuredrift
 	$(BIN)/featuredrift up
 
-# Most tests wait for servers and workers; two at a time, each file whole, with servers of their own,
+# Most tests wait for servers and workers; four at a time, each file whole, with servers of their own,
 # in the order in which one process would run them.
 test: install ## run all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 test-unit: install ## run the fast tests
 	$(BIN)/python -m pytest -x -q tests/unit
