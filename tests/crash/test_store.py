@@ -1,6 +1,5 @@
 """The artifact store cannot be written: for a moment, or until somebody mends it."""
 
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -21,19 +20,22 @@ def _snapshots(stage: Stage) -> Path:
 @contextmanager
 def _unwritable(folder: Path) -> Iterator[None]:
     """A file lies where the folder would be: to no account can anything be written there."""
-    shutil.rmtree(folder, ignore_errors=True)
+    # What was written before is there again afterwards: no store loses its files by being full.
+    aside = folder.with_name("aside")
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.rename(aside)
     folder.write_text("")
     try:
         yield
     finally:
         folder.unlink()
+        aside.rename(folder)
 
 
 @contextmanager
 def _full(folder: Path) -> Iterator[None]:
     """A real file system with room for one page."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    folder.mkdir(parents=True, exist_ok=True)
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=4k", "none", str(folder)], capture_output=True
     )
@@ -43,7 +45,6 @@ def _full(folder: Path) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
-        folder.rmdir()
 
 
 def test_a_store_that_cannot_be_written_for_a_moment(running: Stage, undisturbed: dict) -> None:

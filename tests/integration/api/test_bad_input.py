@@ -48,7 +48,7 @@ def test_sources_outside_the_roots(shared_client: TestClient, root: Path, tmp_pa
     [
         ("relative/path/of/many", "source_unsupported"),
         ("ftp://host/x", "source_unsupported"),
-        ("http://[::1", "source_unreadable"),
+        ("http://[::1", "source_unsupported"),
         ("owner/name", "hub_not_allowed"),
         ("hf://owner/name", "hub_not_allowed"),
         ("/{}".format("x" * 1500), "source_outside_roots"),

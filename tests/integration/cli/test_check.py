@@ -54,6 +54,9 @@ def client(settings: Settings) -> Iterator[TestClient]:
 
 
 def start(api_url: str, *arguments: str) -> subprocess.Popen[str]:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell that runs the tests in the background has it ignored, and children inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(
         command("check", *arguments, "--url", api_url),
         stdout=subprocess.PIPE,

@@ -87,7 +87,11 @@ def test_the_api_image_has_neither_torch_nor_numpy() -> None:
     assert {"torch", "numpy", "sae-lens", "psutil"} <= closure(WORKER)
 
 
-ASKED_FOR = {"app/client/comparison.py": {"pandas"}}
+ASKED_FOR = {
+    "app/client/comparison.py": {"pandas"},
+    "app/imports/catalog.py": {"yaml"},
+    "app/imports/readers/columnar.py": {"pyarrow"},
+}
 """What a module imports when a caller asks for it, and says what to install where it is missing."""
 
 

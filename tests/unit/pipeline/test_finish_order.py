@@ -58,7 +58,7 @@ def test_proposed_files_are_held_and_looked_at_before_the_evaluation_is_locked(
     database = SimpleNamespace(unit_of_work=lambda: nullcontext(None))
     context: Any = SimpleNamespace(database=database, store=None, settle=settle)
     lease: Any = SimpleNamespace(check=lambda: None)
-    claim: Any = None
+    claim: Any = SimpleNamespace(kind="compare")
     with pytest.raises(StaleAttempt):
         step.compare(context, claim, lease)
 
