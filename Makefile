@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 EXTRAS := worker,embedded,demo,s3,charts,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-unit check format client cli-reference docs-reference examples docs screenshots dashboards benchmarks calibration sbom audit clean
+.PHONY: help install demo up test test-thorough test-unit check format client cli-reference docs-reference examples docs screenshots dashboards benchmarks calibration sbom audit clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,8 +28,13 @@ up: install ## serve on this machine, data under ./.featuredrift
 
 # Most tests wait for servers and workers; four at a time, each file whole, with servers of their own,
 # in the order in which one process would run them.
-test: install ## run all tests
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder
+
+test: install ## run the tests
+	$(PYTEST) -m "not thorough"
+
+test-thorough: install ## run the tests that `make test` leaves out: every fault at every point, whole tutorials
+	$(PYTEST) -m thorough
 
 test-unit: install ## run the fast tests
 	$(BIN)/python -m pytest -x -q tests/unit

@@ -22,6 +22,35 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 
+TESTS = Path(__file__).parent
+TOGETHER = ("browser/", "crash/test_matrix_", "integration/reports/", "integration/grafana/")
+"""Files that share something dear, made once in each process that runs any of them."""
+
+
+THOROUGH = (
+    "crash/test_matrix_hung",
+    "crash/test_matrix_repeated",
+    "crash/test_matrix_stopped",
+    "crash/test_network",
+    "crash/test_upgrade",
+    "integration/api/test_stateful",
+    "integration/docs/",
+    "integration/imports/test_to_the_verdict",
+    "integration/suggest/",
+)
+"""Minutes long each: `make test` leaves them out, CI does not."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Several processes share the tests out by file, and such files by what they share."""
+    for item in items:
+        place = item.path.relative_to(TESTS).as_posix()
+        group = next((start for start in TOGETHER if place.startswith(start)), place)
+        item.add_marker(pytest.mark.xdist_group(group))
+        if place.startswith(THOROUGH):
+            item.add_marker(pytest.mark.thorough)
+
+
 @pytest.fixture(scope="session")
 def servers_dir() -> Iterator[Path]:
     """A folder for servers' data.

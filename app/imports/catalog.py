@@ -84,7 +84,7 @@ def _read(path: Path) -> Catalog:
 
     with path.open(encoding="utf-8") as file:
         # The same rules; libyaml's is faster, where PyYAML was built with it.
-        data = yaml.load(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+        data = yaml.load(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  # nosec B506
     releases: dict[str, dict[str, Listed]] = {}
     by_neuronpedia: dict[str, list[Listed]] = {}
     for release, value in data.items():
