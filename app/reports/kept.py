@@ -21,8 +21,13 @@ _LIBRARIES = ("featuredrift", "jinja2", "markupsafe", "pydantic", "vl-convert-py
 log = get_logger(__name__)
 
 
-def kept(store: ArtifactStore, evaluation: UUID, form: str, render: Callable[[], bytes]) -> bytes:
+def kept(
+    store: ArtifactStore, evaluation: UUID, form: str, render: Callable[[], tuple[bytes, bool]]
+) -> bytes:
     """The report of an evaluation that has succeeded, from the store or rendered and put there.
+
+    Args:
+        render: its bytes, and whether they may be kept: they are not while a file is away.
 
     A store that cannot be read or written costs time and nothing else.
     """
@@ -33,7 +38,9 @@ def kept(store: ArtifactStore, evaluation: UUID, form: str, render: Callable[[],
         pass
     except OSError as error:
         log.warning("a kept report cannot be read", key=key, error=str(error))
-    content = render()
+    content, lasting = render()
+    if not lasting:
+        return content
     try:
         store.write_bytes(key, content)
         _forget_others(store, evaluation, form, key)

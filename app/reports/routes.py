@@ -20,7 +20,7 @@ from app.reports.json import json_schema, render_json
 from app.reports.kept import kept
 from app.reports.markdown import render_markdown
 from app.reports.model import SCHEMA_VERSION, Report
-from app.reports.view import build_report
+from app.reports.view import build_report, is_lasting
 
 Form = Literal["json", "md", "html"]
 
@@ -227,12 +227,12 @@ def _content(evaluation: UUID, form: Form, database: Database, artifacts: Artifa
         # Whether there is one for whoever asks is the database's to say, not the store's.
         state = find_state(session, evaluation)
 
-    def render() -> bytes:
+    def render() -> tuple[bytes, bool]:
         with database.unit_of_work() as session:
             report = build_report(session, artifacts, evaluation)
-        return _RENDERERS[form](report)
+        return _RENDERERS[form](report), is_lasting(report)
 
-    return kept(artifacts, evaluation, form, render) if state == "succeeded" else render()
+    return kept(artifacts, evaluation, form, render) if state == "succeeded" else render()[0]
 
 
 def _names(if_none_match: str, tag: str) -> bool:

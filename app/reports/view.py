@@ -47,6 +47,9 @@ _STRONGEST = 2
 """Of what has not changed, some passages show what it reads."""
 
 
+_NOWHERE = "It fires nowhere in the corpus, or was not among the features that are kept."
+
+
 def build_report(session: Session, store: ArtifactStore, evaluation_id: UUID) -> Report:
     """The report of an evaluation in whatever state.
 
@@ -176,7 +179,12 @@ def _passages(
             ]
     for name in found.keys() - moved:
         found[name] = [p for p in found[name] if p.kind == "strongest"][:_STRONGEST]
-    return found, "It fires nowhere in the corpus, or was not among the features that are kept."
+    return found, _NOWHERE
+
+
+def is_lasting(report: Report) -> bool:
+    """Whether it says what it will always say: not so while files that it shows from are away."""
+    return all(one.passages_missing in {None, "", _NOWHERE} for one in report.features)
 
 
 def _pressing(row: Verdict) -> tuple[int, float, str]:

@@ -284,6 +284,24 @@ def test_a_store_that_takes_nothing_costs_no_report(
     assert not judged.world.store.exists(key)
 
 
+def test_what_is_written_while_the_corpus_is_away_is_not_kept(
+    client: TestClient, judged: Line
+) -> None:
+    identity, store = judged.evaluations["drifted"], judged.world.store
+    key, path = f"evaluations/{identity}/report-{PROGRAM}.md", f"/v1/evaluations/{identity}/report"
+    whole = client.get(f"{path}.md").content
+    (documents,) = [one.key for one in store.objects("corpora") if one.key.endswith(".jsonl")]
+    content = store.read_bytes(documents)
+    store.delete_keys([key, documents])
+    try:
+        assert b"no longer in the artifact store" in client.get(f"{path}.md").content
+        assert not store.exists(key)
+    finally:
+        store.write_bytes(documents, content)
+    assert client.get(f"{path}.md").content == whole
+    assert store.read_bytes(key) == whole
+
+
 def test_what_has_not_succeeded_is_not_kept(client: TestClient, judged: Line) -> None:
     identity = judged.evaluations["failed"]
     assert client.get(f"/v1/evaluations/{identity}/report.html").status_code == 200
