@@ -158,10 +158,15 @@ def import_corpus(
         return
     if converted.ignored:
         say(plain(f"not part of a corpus, and left out: {', '.join(converted.ignored)}"))
+    if converted.left_out:
+        say(plain(f"of another format, and left out: {', '.join(converted.left_out)}"))
+    if not converted.concepts:
+        say("no document is labelled: features are watched, but not held against a concept")
     if made is not None:
         _tell(made)
         return
-    print_facts({**converted.facts(), "concepts": None, "ignored_columns": None})
+    hidden = dict.fromkeys(("concepts", "ignored_columns", "left_out_files"))
+    print_facts({**converted.facts(), **hidden})
     _concepts({name: dict(counts) for name, counts in converted.concepts.items()})
     say("nothing was registered; leave --dry-run out to do so")
 

@@ -38,6 +38,7 @@ class Converted:
         concepts: concept → {"documents": labelled with it, "without": labelled as without it,
             "spans": in all}.
         ignored: columns that the corpus has no place for.
+        left_out: files of a folder that are of other formats than the one that was asked for.
     """
 
     file: IO[bytes]
@@ -47,6 +48,7 @@ class Converted:
     characters: int = 0
     concepts: dict[str, dict[str, int]] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     def lines(self) -> bytes:
         """All of it, for `client.corpora.create(lines=…)`."""
@@ -78,6 +80,7 @@ class Converted:
             "digest": self.digest,
             "concepts": self.concepts,
             "ignored_columns": self.ignored,
+            "left_out_files": self.left_out,
         }
 
 
@@ -120,7 +123,7 @@ def convert_corpus(
         columns=columns.wanted(),
     )
     with tempfile.TemporaryFile() as spool, tempfile.TemporaryFile() as target:
-        result = Converted(target)
+        result = Converted(target, left_out=reader.left_out)
         known = Known(reader.place)
         classes = _first_pass(reader, columns, known, spool, result, limit, merge_overlaps, tell)
         if result.documents == 0:

@@ -21,6 +21,7 @@ class _Batches(Reader):
         self._arrow = _arrow(files[0])
         self._files = list(files)
         self._wanted = columns
+        self._had: tuple[Path, list[str]] | None = None
         self._starts = [0]
 
     def place(self, number: int) -> str:
@@ -51,6 +52,24 @@ class _Batches(Reader):
             return None
         return [name for name in names if name in self._wanted]
 
+    def _require_alike(self, path: Path, names: Sequence[str]) -> None:
+        """Rows of a file without a column of labels would pass for unlabelled."""
+        if self._wanted is None:
+            return
+        have = [name for name in self._wanted if name in names]
+        if self._had is None:
+            self._had = (path, have)
+        first, had = self._had
+        for name in self._wanted:
+            if (name in have) != (name in had):
+                without, other = (first, path) if name in have else (path, first)
+                refuse(
+                    without,
+                    f"has no column {name!r}, but {other} has; write the column into all files "
+                    "(empty where nothing is known), or import them apart",
+                    name,
+                )
+
     @abstractmethod
     def _batches(self, path: Path) -> Iterator[Any]: ...
 
@@ -77,6 +96,7 @@ class Parquet(_Batches):
             try:
                 with self._parquet.ParquetFile(path) as file:
                     self.total += file.metadata.num_rows
+                    self._require_alike(path, file.schema_arrow.names)
             except (self._arrow.ArrowException, OSError) as error:
                 refuse(path, f"is no Parquet file: {error}")
 
@@ -121,6 +141,7 @@ class SavedDataset(_Batches):
         arrow = self._arrow
         with arrow.memory_map(str(path)) as source:
             stream = arrow.ipc.open_stream(source)
+            self._require_alike(path, stream.schema.names)
             chosen = self._chosen(stream.schema.names)
             for batch in stream:
                 yield batch.select(chosen) if chosen else batch

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 from app.imports.errors import refuse
 from app.imports.readers import plain_text
 from app.imports.readers.columnar import Parquet, SavedDataset, is_saved_dataset
+from app.imports.readers.folder import PARQUET, files_of
 from app.imports.readers.jsonl import JsonLines
 from app.imports.readers.plain_text import Per, TextFile, TextFolder
 from app.imports.readers.reader import Reader
@@ -18,7 +19,7 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 _SUFFIXES: dict[str, Format] = {
     **dict.fromkeys((".jsonl", ".ndjson", ".jsonlines"), "jsonl"),
     **dict.fromkeys(plain_text.SUFFIXES, "text"),
-    **dict.fromkeys((".parquet", ".pq"), "parquet"),
+    **dict.fromkeys(PARQUET, "parquet"),
     ".csv": "csv",
     ".tsv": "tsv",
 }
@@ -51,38 +52,42 @@ def open_rows(
         columns: those that are wanted, where a format can leave others unread.
 
     Raises:
-        ImportRefusedError: it is not there, or its format is not known.
+        ImportRefusedError: it is not there, or its format is not known; or a folder holds files of
+            several.
     """
     if not path.exists():
         refuse(path, "there is no such file or folder")
-    kind = kind or _kind(path)
+    files, left_out = [path], list[str]()
+    if kind is None:
+        kind = _kind(path)
+    if path.is_dir() and (kind is None or kind == "parquet" or kind == "text"):
+        kind, files, left_out = files_of(path, kind)
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
         refuse(path, f"{delimiter!r} cannot separate fields; give one character, such as ';'")
     if split is not None and kind != "dataset":
         refuse(path, f"only a saved dataset has splits, and this is read as {kind}")
+    reader: Reader
     match kind:
         case "jsonl":
             return JsonLines(path)
         case "text":
-            return TextFolder(path) if path.is_dir() else TextFile(path, per)
+            reader = TextFolder(path, files) if path.is_dir() else TextFile(path, per)
         case "csv" | "tsv":
             return Csv(path, delimiter or ("\t" if kind == "tsv" else ","))
         case "parquet":
-            files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-            if not files:
-                refuse(path, "holds no .parquet file")
-            return Parquet(files, columns)
+            reader = Parquet(files, columns)
         case "dataset":
             if not path.is_dir() or not is_saved_dataset(path):
                 refuse(path, "is no folder that Dataset.save_to_disk has written")
             return SavedDataset(path, split, columns)
+    reader.left_out = left_out
+    return reader
 
 
-def _kind(path: Path) -> Format:
+def _kind(path: Path) -> Format | None:
+    """By its name, or by its marks; None: a folder whose files must be looked at."""
     if path.is_dir():
-        if is_saved_dataset(path):
-            return "dataset"
-        return "parquet" if any(path.glob("*.parquet")) else "text"
+        return "dataset" if is_saved_dataset(path) else None
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
         hint = _HINTS.get(suffix, "say by --format what it is")

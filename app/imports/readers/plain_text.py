@@ -1,6 +1,6 @@
 """Plain text: a document is a line, a paragraph, or a whole file."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,22 +48,12 @@ class TextFile(Reader):
 
 
 class TextFolder(Reader):
-    """Each text file of a folder and the folders in it is a document, named by its path."""
+    """Text files of a folder and the folders in it: each is a document, named by its path."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, files: Sequence[Path]) -> None:
         super().__init__()
         self._folder = folder
-        self._files = sorted(
-            path
-            for path in folder.rglob("*")
-            if path.suffix.lower() in SUFFIXES and path.is_file() and not path.is_symlink()
-        )
-        if not self._files:
-            refuse(
-                folder,
-                "holds neither a saved dataset, nor .parquet, nor .txt files; name a file, or a "
-                "folder that Dataset.save_to_disk has written",
-            )
+        self._files = list(files)
         self.total = len(self._files)
 
     def place(self, number: int) -> str:

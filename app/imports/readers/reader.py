@@ -27,6 +27,7 @@ class Reader(ABC):
         total: the size of the work, in the unit of `done`.
         done: how much of it is done; grows while `rows` is consumed.
         classes: column → names of its classes, where the source says that numbers stand for them.
+        left_out: files of a folder that are of other formats, and not read.
     """
 
     total: int = 0
@@ -34,6 +35,7 @@ class Reader(ABC):
 
     def __init__(self) -> None:
         self.classes: dict[str, list[str]] = {}
+        self.left_out: list[str] = []
 
     @abstractmethod
     def rows(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
