@@ -8,9 +8,9 @@ from fastapi import APIRouter, Query
 from app.access import audit
 from app.access.audit_schemas import AuditEventOut
 from app.core.dependencies import AppDatabase
-from app.core.paging import Cursor, Limit, Page, decode_cursor, make_page
+from app.core.paging import Cursor, Limit, decode_cursor, make_page
 from app.core.problems import PROBLEM_RESPONSES
-from app.core.schemas import StorableText
+from app.core.schemas import Page, StorableText
 
 router = APIRouter(prefix="/audit-events", tags=["audit"], responses=PROBLEM_RESPONSES)
 

@@ -19,9 +19,10 @@ from app.access.keys_tables import ApiKey
 from app.access.routes import Post
 from app.access.service import Answer
 from app.core.dependencies import AppDatabase, AppSettings
-from app.core.paging import Cursor, Limit, Page, decode_cursor, make_page
+from app.core.paging import Cursor, Limit, decode_cursor, make_page
 from app.core.problems import PROBLEM_RESPONSES
 from app.core.references import referred_to_by
+from app.core.schemas import Page
 from app.registry.service.models import find_model
 
 router = APIRouter(prefix="/api-keys", tags=["api keys"], responses=PROBLEM_RESPONSES)

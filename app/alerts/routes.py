@@ -12,9 +12,9 @@ from app.alerts import repository, service
 from app.alerts.presentation import present
 from app.alerts.schemas import Acknowledgement, AlertOut, Severity, State, SubjectKind
 from app.core.dependencies import AppDatabase
-from app.core.paging import Cursor, Limit, Page, decode_cursor, make_page
+from app.core.paging import Cursor, Limit, decode_cursor, make_page
 from app.core.problems import PROBLEM_RESPONSES
-from app.core.schemas import StorableText
+from app.core.schemas import Page, StorableText
 from app.registry.definitions import NAME_PATTERN
 
 router = APIRouter(prefix="/alerts", tags=["alerts"], responses=PROBLEM_RESPONSES)

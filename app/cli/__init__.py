@@ -6,53 +6,54 @@ import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from app.cli import (
-    alerts,
-    audit,
-    check,
-    checkpoints,
-    corpora,
-    definitions,
-    doctor,
-    evaluations,
-    features,
-    inspect,
-    keys,
-    models,
-    monitors,
-    processes,
-    repairs,
-    report,
-    retention,
-    up,
-    verdicts,
-)
 from app.cli.console import complain
-from app.core.errors import FeaturedriftError
-from app.core.reachable import StartError
+from app.cli.lazy import lazy_group
+from app.core.errors import FeaturedriftError, StartError
 from app.embedded.errors import EmbeddedError
 from app.settings import Settings
 
+_HOMES = {
+    "up": "app.cli.up",
+    "demo": "app.cli.up",
+    "api": "app.cli.processes",
+    "dispatcher": "app.cli.processes",
+    "worker": "app.cli.processes",
+    "exporter": "app.cli.processes",
+    "settings": "app.cli.inspect",
+    "migrate": "app.cli.inspect",
+    "version": "app.cli.inspect",
+    "check": "app.cli.check",
+    "doctor": "app.cli.doctor",
+    "retention": "app.cli.retention",
+    "keys": "app.cli.keys",
+    "audit": "app.cli.audit",
+    "report": "app.cli.report",
+    "models": "app.cli.models",
+    "checkpoints": "app.cli.checkpoints",
+    "evaluations": "app.cli.evaluations",
+    "monitors": "app.cli.monitors",
+    "verdicts": "app.cli.verdicts",
+    "alerts": "app.cli.alerts",
+    "repairs": "app.cli.repairs",
+    "dictionaries": "app.cli.definitions",
+    "feature-sets": "app.cli.definitions",
+    "features": "app.cli.features",
+    "corpora": "app.cli.corpora",
+}
+"""Each command's module, imported when the command is asked for."""
+
 app = typer.Typer(
     name="featuredrift",
-    help="Finds out, for every new model checkpoint, whether the features you rely on still hold.",
+    cls=lazy_group(_HOMES),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-up.register(app)
-processes.register(app)
-inspect.register(app)
-check.register(app)
-doctor.register(app)
-retention.register(app)
-keys.register(app)
-audit.register(app)
-report.register(app)
-for part in (models, checkpoints, evaluations, monitors, verdicts, alerts, repairs, definitions):
-    part.register(app)
-features.register(app)
-corpora.register(app)
+
+
+@app.callback()
+def _featuredrift() -> None:
+    """Finds out, for every new model checkpoint, whether the features you rely on still hold."""
 
 
 def main() -> None:

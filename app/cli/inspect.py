@@ -4,12 +4,8 @@ import importlib.metadata
 from typing import Annotated
 
 import typer
-from alembic.util.exc import CommandError
 
 from app.cli.console import complain, out, print_json, say
-from app.core.database import make_engine
-from app.core.migrate import current_and_head, upgrade
-from app.core.reachable import require_postgres
 from app.settings import get_settings, redact
 
 
@@ -40,6 +36,12 @@ def migrate(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Bring the database to the schema of this release."""
+    from alembic.util.exc import CommandError
+
+    from app.core.database import make_engine
+    from app.core.migrate import current_and_head, upgrade
+    from app.core.reachable import require_postgres
+
     current = get_settings()
     require_postgres(current, migrated=False)
     engine = make_engine(current, pool_size=1, application="migrate")

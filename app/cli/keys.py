@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from app.cli.console import out, print_json, say
 from app.core.clock import now
-from app.core.reachable import StartError
+from app.core.errors import StartError
 from app.settings import Settings, get_settings
 
 if TYPE_CHECKING:

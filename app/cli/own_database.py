@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from app.core.database import Database, make_engine
-from app.core.reachable import StartError, require_postgres
+from app.core.errors import StartError
+from app.core.reachable import require_postgres
 from app.settings import Settings, get_settings
 
 

@@ -11,7 +11,7 @@ import typer
 from app.cli.console import complain, out, say
 from app.cli.logs import LogFollower
 from app.cli.signals import on_stop_signal
-from app.core.reachable import StartError
+from app.core.errors import StartError
 from app.embedded.errors import InterruptedStartError
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from app.client.errors import (
     error_of,
     invalid_here,
 )
-from app.core.preconditions import etag
+from app.core.etags import etag
 
 DEFAULT_URL = "http://127.0.0.1:8321"
 PAGE_SIZE = 200

@@ -115,3 +115,7 @@ class UnsupportedMediaTypeError(FeaturedriftError):
     """The body is of a type that this resource does not read."""
 
     status, code, title = 415, "unsupported_media_type", "Unsupported media type"
+
+
+class StartError(Exception):
+    """A process cannot start; the message says why and what to do."""

@@ -4,15 +4,12 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Query
-from pydantic import Field, GetJsonSchemaHandler, TypeAdapter, ValidationError
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import TypeAdapter, ValidationError
 
 from app.core.errors import InvalidInputError
-from app.core.schemas import Output
 
 MAX_LIMIT = 500
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Items a page")]
@@ -22,28 +19,7 @@ Cursor = Annotated[
 ]
 
 Row = TypeVar("Row")
-Item = TypeVar("Item", bound=Output)
 Position = TypeVar("Position")
-
-
-class Page(Output, Generic[Item]):
-    """One page of a list."""
-
-    items: list[Item]
-    next_cursor: str | None = Field(description="Where the next page starts; null on the last")
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        """The schema, with a page of the item's own example."""
-        result = handler.resolve_ref_schema(handler(schema))
-        item = cls.__pydantic_generic_metadata__["args"]
-        extra = item[0].model_config.get("json_schema_extra") if item else None
-        if isinstance(extra, dict) and isinstance(extra.get("examples"), list):
-            examples: Any = extra["examples"]
-            result["examples"] = [{"items": examples[:1], "next_cursor": None}]
-        return result
 
 
 def encode_cursor(position: Any) -> str:

@@ -5,16 +5,12 @@ from typing import Annotated
 from fastapi import Header
 
 from app.core.errors import PreconditionFailedError, PreconditionRequiredError
+from app.core.etags import etag
 
 IfMatch = Annotated[
     str | None,
     Header(max_length=1000, description='The `ETag` of the version that was read, such as `"3"`'),
 ]
-
-
-def etag(version: int) -> str:
-    """The strong entity tag of a version."""
-    return f'"{version}"'
 
 
 def check_if_match(if_match: str | None, version: int, *, required: bool = True) -> None:

@@ -2,21 +2,20 @@
 
 import ipaddress
 import socket
+from typing import TYPE_CHECKING
 
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from app.core.database import make_engine
+from app.core.errors import StartError
 from app.core.logging import get_logger
 from app.core.migrate import current_and_head, is_outdated
 from app.settings import Settings, redact
 
-
-class StartError(Exception):
-    """A process cannot start; the message says why and what to do."""
+# Imported where it is used: half a second that most commands do not need.
+if TYPE_CHECKING:
+    from redis import Redis
 
 
 def require_postgres(settings: Settings, *, migrated: bool = True) -> None:
@@ -43,29 +42,35 @@ def require_redis(settings: Settings) -> None:
     Raises:
         StartError: with the URL, without its password, and what to do.
     """
+    from redis.exceptions import RedisError
+
     try:
         with redis_client(settings) as client:
             client.ping()
-    except (redis.exceptions.RedisError, ValueError, OSError) as error:
+    except (RedisError, ValueError, OSError) as error:
         raise StartError(
             f"Redis at {redact(settings.redis_url)} does not answer: {_first_line(error)}. Start "
             "it, or set REDIS_URL to one that runs."
         ) from error
 
 
-def redis_client(settings: Settings) -> redis.Redis:
+def redis_client(settings: Settings) -> "Redis":
     """A client of the broker that asks once: by default redis-py asks again for seconds.
 
     Raises:
         ValueError: the URL is none of Redis.
     """
+    from redis import Redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
     url = settings.redis_url
     # Celery and redis-py spell the same socket URL differently.
     if url.startswith("redis+socket://"):
         path, _, query = url.removeprefix("redis+socket://").partition("?")
         database = query.partition("virtual_host=")[2].partition("&")[0] or "0"
         url = f"unix://{path}?db={database}"
-    return redis.Redis.from_url(
+    return Redis.from_url(
         url, socket_connect_timeout=5, socket_timeout=5, retry=Retry(NoBackoff(), 0)
     )
 

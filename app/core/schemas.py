@@ -1,9 +1,17 @@
 """The base of every request and response body."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from app.core.text import find_text_fault, text_fault
 
@@ -29,6 +37,29 @@ class Output(BaseModel):
     """A response body, built from rows or from values."""
 
     model_config = ConfigDict(from_attributes=True)
+
+
+Item = TypeVar("Item", bound=Output)
+
+
+class Page(Output, Generic[Item]):
+    """One page of a list."""
+
+    items: list[Item]
+    next_cursor: str | None = Field(description="Where the next page starts; null on the last")
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The schema, with a page of the item's own example."""
+        result = handler.resolve_ref_schema(handler(schema))
+        item = cls.__pydantic_generic_metadata__["args"]
+        extra = item[0].model_config.get("json_schema_extra") if item else None
+        if isinstance(extra, dict) and isinstance(extra.get("examples"), list):
+            examples: Any = extra["examples"]
+            result["examples"] = [{"items": examples[:1], "next_cursor": None}]
+        return result
 
 
 def _check_text(text: str) -> str:

@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 from app.access.routes import Post
 from app.access.service import Answer
 from app.core.dependencies import AppDatabase, AppSettings, AppWaiting
-from app.core.paging import Cursor, Limit, Page, decode_cursor, make_page
+from app.core.paging import Cursor, Limit, decode_cursor, make_page
 from app.core.problems import PROBLEM_RESPONSES
 from app.core.references import referred_to_by
+from app.core.schemas import Page
 from app.core.waiting import Wait
 from app.evaluations import ledger, repository, service
 from app.evaluations.admission import admit

@@ -9,13 +9,15 @@ from sqlalchemy.orm import Session
 from app.access.routes import Post
 from app.access.service import Answer
 from app.core.dependencies import AppDatabase
-from app.core.paging import Cursor, Limit, Page, decode_cursor, make_page
-from app.core.preconditions import IfMatch, etag
+from app.core.etags import etag
+from app.core.paging import Cursor, Limit, decode_cursor, make_page
+from app.core.preconditions import IfMatch
 from app.core.problems import PROBLEM_RESPONSES
+from app.core.schemas import Page
 from app.monitors import repository, service
 from app.monitors.schemas import MonitorCreate, MonitorOut, MonitorPatch
 from app.registry.definitions import NAME_PATTERN
-from app.registry.schemas.names import MonitorName
+from app.registry.paths import MonitorName
 
 router = APIRouter(prefix="/monitors", tags=["monitors"], responses=PROBLEM_RESPONSES)
 

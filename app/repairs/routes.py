@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 from app.access.routes import Post
 from app.access.service import Answer
 from app.core.dependencies import AppArtifacts, AppDatabase
-from app.core.paging import Cursor, Limit, Page, decode_cursor, make_page
+from app.core.paging import Cursor, Limit, decode_cursor, make_page
 from app.core.problems import PROBLEM_RESPONSES
+from app.core.schemas import Page
 from app.registry.definitions import NAME_PATTERN
 from app.repairs import repository, service
 from app.repairs.schemas import Decision, RepairDecision, RepairOut, RepairSummary, State

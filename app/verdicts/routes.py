@@ -6,14 +6,15 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from app.core.dependencies import AppArtifacts, AppDatabase, AppWaiting
-from app.core.paging import Cursor, Limit, Page, decode_cursor, make_page
+from app.core.paging import Cursor, Limit, decode_cursor, make_page
 from app.core.problems import PROBLEM_RESPONSES
+from app.core.schemas import Page
 from app.core.waiting import Wait
 from app.evaluations.ledger import OPEN
 from app.evaluations.service import find_state
 from app.monitors.service import find_monitor
 from app.registry.definitions import NAME_PATTERN, Name
-from app.registry.schemas.names import CheckpointName, ModelName, MonitorName
+from app.registry.paths import CheckpointName, ModelName, MonitorName
 from app.registry.service.feature_sets import find_feature
 from app.registry.service.models import find_checkpoint, find_model
 from app.verdicts import histories, passages, repository, service

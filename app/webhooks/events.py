@@ -1,7 +1,7 @@
 """Emitting events: rows of the deliveries table, written with what they tell of."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any
 from uuid import UUID
 
 from pydantic_core import to_json, to_jsonable_python
@@ -10,16 +10,7 @@ from sqlalchemy.orm import Session
 from app.core.clock import now
 from app.core.ids import new_id
 from app.webhooks import repository
-
-EventType = Literal[
-    "alert.opened",
-    "alert.updated",
-    "alert.acknowledged",
-    "alert.resolved",
-    "evaluation.finished",
-]
-EVENT_TYPES: tuple[str, ...] = get_args(EventType)
-TEST_EVENT = "webhook.test"
+from app.webhooks.kinds import EVENT_TYPES, TEST_EVENT
 
 MAX_BODY_BYTES = 64 << 10
 """Bodies stay below what receivers commonly accept; the largest fields are left out first."""

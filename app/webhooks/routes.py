@@ -9,9 +9,11 @@ from sqlalchemy.orm import Session
 from app.access.routes import Post
 from app.access.service import Answer
 from app.core.dependencies import AppDatabase, AppSettings, AppWaiting
-from app.core.paging import Cursor, Limit, Page, decode_cursor, make_page
-from app.core.preconditions import IfMatch, etag
+from app.core.etags import etag
+from app.core.paging import Cursor, Limit, decode_cursor, make_page
+from app.core.preconditions import IfMatch
 from app.core.problems import PROBLEM_RESPONSES
+from app.core.schemas import Page
 from app.core.waiting import Wait
 from app.webhooks import repository, service
 from app.webhooks.schemas import (

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, StringConstraints, field_validator
 from app.core.schemas import Input, Output
 from app.registry.definitions import Name
 from app.registry.schemas.names import Description
-from app.webhooks.events import EventType
+from app.webhooks.kinds import EventType
 from app.webhooks.targets import MAX_URL
 
 State = Literal["pending", "delivered", "failed"]

@@ -20,8 +20,7 @@ from app.client.protocol import (
     unreachable,
 )
 from app.client.waiting import async_pause
-from app.core.paging import Page
-from app.core.schemas import Output
+from app.core.schemas import Output, Page
 
 Shape = TypeVar("Shape")
 Item = TypeVar("Item", bound=Output)

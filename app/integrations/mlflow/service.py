@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.access import audit
 from app.core.errors import InvalidInputError, UnavailableError
-from app.core.preconditions import etag
+from app.core.etags import etag
 from app.core.text import find_text_fault
 from app.evaluations.admission import admit
 from app.evaluations.service import start_all

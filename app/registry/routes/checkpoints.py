@@ -9,11 +9,14 @@ from sqlalchemy.orm import Session
 from app.access.routes import Post
 from app.access.service import Answer
 from app.core.dependencies import AppDatabase, AppSettings
-from app.core.paging import Cursor, Limit, Page, decode_cursor, make_page
-from app.core.preconditions import IfMatch, etag
+from app.core.etags import etag
+from app.core.paging import Cursor, Limit, decode_cursor, make_page
+from app.core.preconditions import IfMatch
 from app.core.problems import PROBLEM_RESPONSES
+from app.core.schemas import Page
 from app.evaluations.admission import admit
 from app.evaluations.service import newest_ids, start_all
+from app.registry.paths import CheckpointName, ModelName
 from app.registry.repository import models as repository
 from app.registry.schemas.models import (
     CheckpointCreate,
@@ -21,7 +24,6 @@ from app.registry.schemas.models import (
     CheckpointPatch,
     SkippedMonitor,
 )
-from app.registry.schemas.names import CheckpointName, ModelName
 from app.registry.service import models as service
 from app.registry.tables import Checkpoint
 

@@ -14,15 +14,15 @@ from app.access.service import Answer
 from app.core.artifact_locks import hold
 from app.core.dependencies import AppArtifacts, AppDatabase, AppSettings
 from app.core.errors import InvalidInputError, MalformedJsonError, UnsupportedMediaTypeError
-from app.core.paging import Cursor, Limit, Page, decode_cursor, make_page
+from app.core.paging import Cursor, Limit, decode_cursor, make_page
 from app.core.problems import PROBLEM_RESPONSES
-from app.core.schemas import StorableText
+from app.core.schemas import Page, StorableText
 from app.registry.definitions import NAME_PATTERN
 from app.registry.documents import Document, parse_jsonl, parse_objects
+from app.registry.paths import CorpusName
 from app.registry.perturbations import PERTURBATIONS, Perturbation, with_variants
 from app.registry.repository import corpora as repository
 from app.registry.schemas.corpora import CorpusCreate, CorpusOut
-from app.registry.schemas.names import CorpusName
 from app.registry.service import corpora as service
 from app.registry.service.sources import read_local_file
 from app.settings import Settings

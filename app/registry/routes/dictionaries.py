@@ -8,11 +8,12 @@ from sqlalchemy.orm import Session
 from app.access.routes import Post
 from app.access.service import Answer
 from app.core.dependencies import AppDatabase, AppSettings
-from app.core.paging import Cursor, Limit, Page, decode_cursor, make_page
+from app.core.paging import Cursor, Limit, decode_cursor, make_page
 from app.core.problems import PROBLEM_RESPONSES
+from app.core.schemas import Page
+from app.registry.paths import DictionaryName
 from app.registry.repository import dictionaries as repository
 from app.registry.schemas.dictionaries import DictionaryCreate, DictionaryOut
-from app.registry.schemas.names import DictionaryName
 from app.registry.service import dictionaries as service
 
 router = APIRouter(prefix="/dictionaries", tags=["dictionaries"], responses=PROBLEM_RESPONSES)

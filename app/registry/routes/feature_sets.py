@@ -8,8 +8,10 @@ from sqlalchemy.orm import Session
 from app.access.routes import Post
 from app.access.service import Answer
 from app.core.dependencies import AppDatabase
-from app.core.paging import Cursor, Limit, Page, decode_cursor, make_page
+from app.core.paging import Cursor, Limit, decode_cursor, make_page
 from app.core.problems import PROBLEM_RESPONSES
+from app.core.schemas import Page
+from app.registry.paths import FeatureSetName, VersionNumber
 from app.registry.repository import feature_sets as repository
 from app.registry.schemas.feature_sets import (
     FeatureOut,
@@ -19,7 +21,6 @@ from app.registry.schemas.feature_sets import (
     FeatureSummary,
     VersionOut,
 )
-from app.registry.schemas.names import FeatureSetName, VersionNumber
 from app.registry.service import feature_sets as service
 from app.registry.tables import Feature, FeatureSetVersion
 

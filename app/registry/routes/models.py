@@ -8,13 +8,15 @@ from sqlalchemy.orm import Session
 from app.access.routes import Post
 from app.access.service import Answer
 from app.core.dependencies import AppDatabase
-from app.core.paging import Cursor, Limit, Page, decode_cursor, make_page
-from app.core.preconditions import IfMatch, etag
+from app.core.etags import etag
+from app.core.paging import Cursor, Limit, decode_cursor, make_page
+from app.core.preconditions import IfMatch
 from app.core.problems import PROBLEM_RESPONSES
 from app.core.references import referred_to_by
+from app.core.schemas import Page
+from app.registry.paths import AliasName, ModelName
 from app.registry.repository import models as repository
 from app.registry.schemas.models import AliasOut, AliasPut, ModelCreate, ModelOut
-from app.registry.schemas.names import AliasName, ModelName
 from app.registry.service import models as service
 from app.registry.tables import Alias
 

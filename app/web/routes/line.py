@@ -14,8 +14,8 @@ from app.core.errors import NotFoundError
 from app.core.paging import Cursor, Limit, decode_cursor, make_page
 from app.monitors.service import find_monitor, present
 from app.registry.definitions import Name
+from app.registry.paths import ModelName, MonitorName
 from app.registry.repository.models import get_model
-from app.registry.schemas.names import ModelName, MonitorName
 from app.repairs.repository import RepairView
 from app.repairs.repository import list_views as list_repairs
 from app.verdicts.histories import monitor_history

@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from app.core.paging import Cursor, Limit, decode_cursor, make_page
 from app.monitors.repository import list_monitors
+from app.registry.paths import CheckpointName, ModelName
 from app.registry.repository import models as repository
-from app.registry.schemas.names import CheckpointName, ModelName
 from app.registry.service import models as service
 from app.verdicts.service import gate_of
 from app.web.rendering import page, page_links
