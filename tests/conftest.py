@@ -41,6 +41,8 @@ THOROUGH = (
 """Minutes long each: `make test` leaves them out, CI does not."""
 
 
+# First: xdist reads the groups in a hook of the same name.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Several processes share the tests out by file, and such files by what they share."""
     for item in items:
