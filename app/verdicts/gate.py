@@ -3,6 +3,7 @@
 A pure function over what is known of each enabled monitor. The answer is the first that applies:
 `pending` while anything is still being measured; `fail` when too many features have drifted from
 the baseline; `inconclusive` when something that should have been shown was not; else `pass`.
+Whatever the policy: an evaluation that has shown nothing of any feature is `inconclusive`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -153,7 +154,9 @@ def judge(standing: Standing) -> list[Reason]:
             f"the policy lets {policy.max_drifted_ratio:.1%} pass"
         )
         found.append(reason("fail", "drifted", detail, standing.drifted))
-    unproven = standing.unproven_ratio > policy.max_unproven_ratio
+    # The policy says how much may stay unproven beside something that is proven.
+    nothing_proven = standing.unproven_ratio == 1
+    unproven = nothing_proven or standing.unproven_ratio > policy.max_unproven_ratio
     failed = ", ".join(standing.failed_controls)
     untrusted = counts.get("untrusted", 0)
     if failed and (untrusted == 0 or _WHOLE.intersection(standing.failed_controls)):
@@ -188,9 +191,14 @@ def judge(standing: Standing) -> list[Reason]:
             for verdict, count in sorted(counts.items())
             if count and verdict not in ("stable", "drifted")
         ]
+        allowed = (
+            "nothing is shown of any, which no policy lets pass"
+            if nothing_proven and policy.max_unproven_ratio == 1
+            else f"the policy lets {policy.max_unproven_ratio:.1%} pass"
+        )
         detail = (
             f"{', '.join(parts)} of {total} features: neither shown to be stable nor to have "
-            f"drifted; the policy lets {policy.max_unproven_ratio:.1%} pass"
+            f"drifted; {allowed}"
         )
         found.append(reason("inconclusive", "unproven", detail, standing.unproven))
     return found

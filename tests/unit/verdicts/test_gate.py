@@ -84,6 +84,19 @@ def test_the_policy_says_what_share_may_stay_unproven(unproven: int, outcome: st
     assert decide([standing(policy=policy, counts=counts)])[0] == outcome
 
 
+@pytest.mark.parametrize(
+    "counts",
+    [{"invalid": 3}, {"untrusted": 3}, {"insufficient": 1, "invalid": 2}, {"inconclusive": 3}],
+)
+def test_no_policy_lets_pass_what_has_shown_nothing(counts: dict[str, int]) -> None:
+    policy = GatePolicy(max_drifted_ratio=1.0, max_unproven_ratio=1.0)
+    outcome, (reason,) = decide([standing(policy=policy, counts=counts, unproven=["x"])])
+    assert (outcome, reason.code, reason.features) == ("inconclusive", "unproven", ("x",))
+    assert "no policy lets pass" in reason.detail
+    proven = {**counts, "stable": 1}
+    assert decide([standing(policy=policy, counts=proven)]) == ("pass", [])
+
+
 def test_drift_outweighs_what_is_unproven_and_both_are_told() -> None:
     counts = {"stable": 10, "drifted": 1, "invalid": 1}
     outcome, reasons = decide([standing(counts=counts)])
