@@ -54,7 +54,7 @@ def verify(expect_head: _ExpectHead = None, as_json: Json = False) -> None:
         say("keep the head elsewhere; --expect-head then finds a trail that was replaced whole")
 
 
-def head() -> None:
+def head(as_json: Json = False) -> None:
     """Print the chain's head, POSITION:HASH: what `verify --expect-head` takes."""
     from app.access.audit_chain import read_head
     from app.cli.own_database import own_database
@@ -64,7 +64,10 @@ def head() -> None:
     if found is None:
         complain("the chain has no head; `featuredrift audit verify` says what is wrong")
         raise typer.Exit(Exit.REFUSED)
-    out.print(str(found), markup=False)
+    if as_json:
+        print_json({"head": str(found), "position": found.position, "hash": found.hash})
+    else:
+        out.print(str(found), markup=False)
 
 
 def list_events(

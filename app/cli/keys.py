@@ -140,6 +140,7 @@ def revoke(
     which: _Which,
     note: Annotated[str | None, typer.Option(help="Why, for the audit trail.")] = None,
     by: _By = None,
+    as_json: _Json = False,
 ) -> None:
     """End a key now."""
     from app.access import keys_service as service
@@ -147,14 +148,20 @@ def revoke(
 
     body = _checked(Revocation, {"by": by or getpass.getuser(), "note": note})
     row = _with(lambda session, _: service.revoke(session, _find(session, which), body))
-    say(f"revoked {row.name}")
+    if as_json:
+        print_json(service.present(row).model_dump(mode="json"))
+    else:
+        say(f"revoked {row.name}")
 
 
-def generate() -> None:
+def generate(as_json: _Json = False) -> None:
     """Print a whole key that is kept nowhere: for FEATUREDRIFT_BOOTSTRAP_KEY or _METRICS_KEY."""
     from app.core.key_text import new_key
 
-    out.print(new_key(), markup=False)
+    if as_json:
+        print_json({"key": new_key()})
+    else:
+        out.print(new_key(), markup=False)
 
 
 def _show(row: "ApiKey", key: str, as_json: bool) -> None:

@@ -30,12 +30,16 @@ def report(
         typer.Option("--out", "-o", metavar="FILE", help="Default: stdout.", dir_okay=False),
     ] = None,
     url: Url = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Write the report of an evaluation: what changed, what broke, what to trust, what to do.
 
     The same evaluation gives the same bytes. HTML is one file that needs nothing else.
     """
+    if as_json and form not in (None, "json"):
+        raise typer.BadParameter(f"is another format than --format {form}", param_hint="--json")
     ending = file.suffix.removeprefix(".").lower() if file is not None else ""
+    form = "json" if as_json else form
     chosen = form or _SUFFIXES.get("html" if ending == "htm" else ending, "md")
     # The report of a large evaluation takes the server a while.
     with connected(url, timeout=120.0) as client:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isnan
 
 from workers.baselines.aurocs import Auroc, Difference
 from workers.drift.policy import Policy
@@ -30,7 +31,7 @@ def reasons_against(found: Evidence) -> list[str]:
     - The interval of its AUROC lies above .5, and the AUROC above what the best of all latents
       reaches under labels without meaning, and above random directions that fire as often.
     - It is shown to beat the token lookup, not by less than the margin, and is not shown to lose to
-      the bag of words.
+      the bag of words, with which it can be compared.
     """
     own = found.own
     against: list[str] = []
@@ -55,7 +56,7 @@ def reasons_against(found: Evidence) -> list[str]:
             f"The token alone tells more: a token lookup has AUROC {lookup.baseline:.3f}, the "
             f"latent {own.value:.3f}."
         )
-    elif not lookup.lower > 0:
+    elif not lookup.lower > 0 or isnan(lookup.upper):
         against.append(
             f"Not shown to beat the token alone: a token lookup has AUROC {lookup.baseline:.3f}, "
             f"the latent {own.value:.3f} (difference {lookup.lower:+.3f} to {lookup.upper:+.3f})."
@@ -66,7 +67,11 @@ def reasons_against(found: Evidence) -> list[str]:
             f"{lookup.upper:.3f}, beside a margin of {MARGIN:g}; a better table would do as well."
         )
     bag = found.against["bag_of_words"]
-    if bag.upper < 0:
+    if isnan(bag.upper):
+        against.append(
+            "Not held against a bag of words: the labels leave no interval of their difference."
+        )
+    elif bag.upper < 0:
         against.append(
             f"The words before it tell more: a bag of words has AUROC {bag.baseline:.3f}, the "
             f"latent {own.value:.3f}."

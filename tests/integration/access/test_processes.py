@@ -142,7 +142,9 @@ def test_keys_are_listed_rotated_and_revoked(configured: dict[str, str]) -> None
     assert row["expires_at"] is not None
     assert row["previous_expires_at"] is not None
     assert "key" not in row
-    assert run("keys", "revoke", row["id"], **configured).returncode == 0
+    revoked = json.loads(run("keys", "revoke", row["id"], "--json", **configured).stdout)
+    assert revoked["id"] == row["id"]
+    assert revoked["revoked_at"] is not None
     assert json.loads(run("keys", "list", "--json", **configured).stdout) == []
     assert len(json.loads(run("keys", "list", "--all", "--json", **configured).stdout)) == 1
 

@@ -343,6 +343,9 @@ def test_the_command_says_what_is_wrong(trail: Database, run: Any) -> None:
     whole = run("verify", "--expect-head", kept)
     assert whole.exit_code == 0
     assert whole.stdout == f"whole: 6 entries, head {kept}\n"
+    position, _, digest = kept.partition(":")
+    shown = {"head": kept, "position": int(position), "hash": digest}
+    assert json.loads(run("head", "--json").stdout) == shown
 
     tamper(trail, f"UPDATE audit_events SET actor = 'mallory' WHERE id = {event_at(2)}")
     broken = run("verify")

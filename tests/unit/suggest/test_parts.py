@@ -1,5 +1,7 @@
 """The parts of a suggestion, each against an independent reference."""
 
+from math import nan
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,8 +10,10 @@ from scipy.sparse import csr_array
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.suggestions.worlds import planted
+from workers.baselines.aurocs import Auroc, Difference
 from workers.suggest.effects import firing
 from workers.suggest.ranking import Ranks
+from workers.suggest.rule import Evidence, reasons_against
 from workers.suggest.split import A, B, halves
 from workers.suggest.words import WINDOW, bag_of_words_scores
 
@@ -113,3 +117,15 @@ def test_a_latent_that_never_fires_has_an_honest_interval() -> None:
     found = firing(np.zeros(400), np.arange(400) % 2 == 0, cluster, 0.05)
     assert found.with_concept == 0
     assert found.lower < -1 < 1 < found.upper
+
+
+@pytest.mark.parametrize("readout", ["token_lookup", "bag_of_words"])
+def test_what_cannot_be_compared_is_not_recommended(readout: str) -> None:
+    ahead = Difference(0.6, 0.8, 0.1, 0.3)
+    against = dict.fromkeys(("token_lookup", "bag_of_words", "probe"), ahead)
+    own = Auroc(0.8, 0.7, 0.9, 60, 30, 30.0)
+    assert reasons_against(Evidence(own, against, 0.6, 0.6, 64)) == []
+    for unknown in (Difference(0.6, 0.8, nan, nan), Difference(nan, 0.8, 0.1, nan)):
+        found = reasons_against(Evidence(own, against | {readout: unknown}, 0.6, 0.6, 64))
+        assert len(found) == 1
+        assert "token alone" in found[0] if readout == "token_lookup" else "bag" in found[0]
