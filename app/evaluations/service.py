@@ -20,9 +20,9 @@ from app.evaluations.schemas import (
     PageShareOut,
     Progress,
 )
+from app.monitors.baselines import resolve_baseline
 from app.monitors.repository import enabled_monitors
 from app.monitors.schemas import BaselineRule, FeatureSetVersionRef
-from app.monitors.service import resolve_baseline
 from app.monitors.tables import Monitor
 from app.registry.repository.models import benign_checkpoints, checkpoint_before
 from app.registry.schemas.models import SkippedMonitor

@@ -1,6 +1,6 @@
 """SQL of monitors."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -58,9 +58,18 @@ def list_monitors(
 
 def enabled_monitors(session: Session, model_id: UUID) -> Sequence[Monitor]:
     """Enabled monitors of a model, oldest first."""
-    return session.scalars(
-        select(Monitor).where(Monitor.model_id == model_id, Monitor.enabled).order_by(Monitor.id)
-    ).all()
+    return enabled_monitors_of(session, [model_id]).get(model_id, [])
+
+
+def enabled_monitors_of(session: Session, model_ids: Collection[UUID]) -> dict[UUID, list[Monitor]]:
+    """Model → its enabled monitors, oldest first."""
+    rows = session.scalars(
+        select(Monitor).where(Monitor.model_id.in_(model_ids), Monitor.enabled).order_by(Monitor.id)
+    )
+    found: dict[UUID, list[Monitor]] = {}
+    for monitor in rows:
+        found.setdefault(monitor.model_id, []).append(monitor)
+    return found
 
 
 def claimed_concepts(session: Session, versions: Iterable[UUID]) -> dict[UUID, set[str]]:

@@ -1,4 +1,4 @@
-"""Making and changing monitors; resolving their baselines."""
+"""Making and changing monitors."""
 
 import re
 from collections.abc import Sequence
@@ -16,23 +16,22 @@ from app.core.immutability import require_same
 from app.core.preconditions import check_if_match
 from app.core.references import referred_to_by
 from app.monitors import repository
+from app.monitors.baselines import resolve_baseline
 from app.monitors.policy import DriftPolicy
 from app.monitors.repository import MonitorView
 from app.monitors.schemas import (
     MAX_WATCHED,
-    BaselineRule,
     FeatureSetRef,
     FeatureSetVersionRef,
     MonitorCreate,
     MonitorOut,
     MonitorPatch,
 )
-from app.registry.repository.models import get_alias, get_checkpoint
 from app.registry.service.corpora import find_corpus
 from app.registry.service.dictionaries import find_dictionary
 from app.registry.service.feature_sets import find_version
 from app.registry.service.models import find_model
-from app.registry.tables import Checkpoint, Dictionary, FeatureSetVersion, Model
+from app.registry.tables import Dictionary, FeatureSetVersion
 
 _CHANGEABLE = (
     *("description", "feature_set_version_id", "corpus_id", "baseline", "policy", "watchlist"),
@@ -163,36 +162,6 @@ def find_monitor(session: Session, name: str, *, lock: bool = False) -> MonitorV
             value=name,
         )
     return view
-
-
-def resolve_baseline(session: Session, model: Model, rule: BaselineRule) -> Checkpoint:
-    """The checkpoint that a rule names at this moment.
-
-    Raises:
-        InvalidInputError: the alias or the checkpoint does not exist.
-    """
-    if rule.checkpoint is not None:
-        checkpoint = get_checkpoint(session, model.id, rule.checkpoint)
-        if checkpoint is None:
-            raise InvalidInputError(
-                f"the baseline is the checkpoint {rule.checkpoint!r}, which the model "
-                f"{model.name!r} does not have; register it first",
-                code="baseline_unresolved",
-                field="baseline.checkpoint",
-                value=rule.checkpoint,
-            )
-        return checkpoint
-    name = rule.alias or ""
-    alias = get_alias(session, model.id, name)
-    if alias is None:
-        raise InvalidInputError(
-            f"the baseline follows the alias {name!r}, which the model {model.name!r} does not "
-            f"have; PUT /v1/models/{model.name}/aliases/{name} first",
-            code="baseline_unresolved",
-            field="baseline.alias",
-            value=name,
-        )
-    return session.get_one(Checkpoint, alias.checkpoint_id)
 
 
 def present(session: Session, views: Sequence[MonitorView]) -> list[MonitorOut]:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from app.core.errors import InvalidInputError
+from app.monitors.baselines import resolve_baselines
 from app.monitors.policy import RetentionPolicy
-from app.monitors.schemas import BaselineRule
-from app.monitors.service import resolve_baseline
 from app.retention import repository
 from app.retention.repository import Keeper
 
@@ -27,16 +26,15 @@ def keepers(session: Session) -> Keepers:
     snapshots: list[Keeper] = []
     tables: list[Keeper] = []
     notes: list[str] = []
-    for monitor, model in repository.monitors(session):
+    found = repository.monitors(session)
+    baselines = resolve_baselines(session, found)
+    for monitor, _ in found:
         policy = RetentionPolicy.model_validate(monitor.policy.get("retention") or {})
         if policy.keep_last is None and policy.keep_last_tables is None:
             continue
-        try:
-            baseline = resolve_baseline(
-                session, model, BaselineRule.model_validate(monitor.baseline)
-            )
-        except InvalidInputError as error:
-            notes.append(f"monitor {monitor.name!r} keeps everything: {error.detail}")
+        baseline = baselines[monitor.id]
+        if isinstance(baseline, InvalidInputError):
+            notes.append(f"monitor {monitor.name!r} keeps everything: {baseline.detail}")
             continue
         for last, chosen in ((policy.keep_last, snapshots), (policy.keep_last_tables, tables)):
             if last is not None:

@@ -148,15 +148,17 @@ def flag_counts(session: Session, evaluation_ids: Sequence[UUID]) -> dict[tuple[
     return {(row[0], row[1]): Flags(row[2], row[3]) for row in rows}
 
 
-def newest_evaluations(session: Session, checkpoint_id: UUID) -> dict[UUID, Evaluation]:
-    """Monitor → its newest evaluation of a checkpoint."""
+def newest_evaluations(
+    session: Session, checkpoint_ids: Sequence[UUID]
+) -> dict[tuple[UUID, UUID], Evaluation]:
+    """(checkpoint, monitor) → the monitor's newest evaluation of the checkpoint."""
     rows = session.scalars(
         select(Evaluation)
-        .where(Evaluation.checkpoint_id == checkpoint_id)
-        .ext(distinct_on(Evaluation.monitor_id))
-        .order_by(Evaluation.monitor_id, Evaluation.id.desc())
+        .where(Evaluation.checkpoint_id.in_(checkpoint_ids))
+        .ext(distinct_on(Evaluation.checkpoint_id, Evaluation.monitor_id))
+        .order_by(Evaluation.checkpoint_id, Evaluation.monitor_id, Evaluation.id.desc())
     )
-    return {evaluation.monitor_id: evaluation for evaluation in rows}
+    return {(row.checkpoint_id, row.monitor_id): row for row in rows}
 
 
 def newest_states(session: Session, checkpoint_id: UUID) -> Sequence[str]:

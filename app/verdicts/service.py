@@ -8,10 +8,9 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import InvalidInputError
 from app.evaluations.tables import Evaluation
+from app.monitors.baselines import resolve_baselines
 from app.monitors.policy import DriftPolicy
-from app.monitors.repository import enabled_monitors
-from app.monitors.schemas import BaselineRule
-from app.monitors.service import resolve_baseline
+from app.monitors.repository import enabled_monitors_of
 from app.monitors.tables import Monitor
 from app.registry.tables import Checkpoint, Model
 from app.verdicts import repository
@@ -34,32 +33,65 @@ _FIGURES = frozenset({"counts", "paged", "slow_drift"})
 
 def gate_of(session: Session, model: Model, checkpoint: Checkpoint) -> GateOut:
     """The gate's answer as things are now."""
-    monitors = enabled_monitors(session, model.id)
-    newest = repository.newest_evaluations(session, checkpoint.id)
-    asked = [newest[monitor.id] for monitor in monitors if monitor.id in newest]
-    ids = [evaluation.id for evaluation in asked]
-    counted = repository.verdict_counts(session, _without_figures(asked))
+    return gates_of(session, [(model, checkpoint)])[checkpoint.id]
+
+
+def gates_of(session: Session, asked: Sequence[tuple[Model, Checkpoint]]) -> dict[UUID, GateOut]:
+    """Checkpoint → the gate's answer as things are now.
+
+    As many queries for one as for a thousand.
+
+    Args:
+        asked: checkpoints, each with its model.
+    """
+    monitors = enabled_monitors_of(session, {model.id for model, _ in asked})
+    newest = repository.newest_evaluations(session, [checkpoint.id for _, checkpoint in asked])
+    found = [
+        evaluation
+        for model, checkpoint in asked
+        for monitor in monitors.get(model.id, ())
+        if (evaluation := newest.get((checkpoint.id, monitor.id))) is not None
+    ]
+    ids = [evaluation.id for evaluation in found]
+    counted = repository.verdict_counts(session, _without_figures(found))
     controls = repository.failed_controls(session, ids)
     named = repository.named_features(session, ids, NAMED_FEATURES)
-    baselines = repository.baseline_names(session, ids)
-    standings = []
-    moved = {}
-    for monitor in monitors:
-        evaluation = newest.get(monitor.id)
-        if evaluation is None:
-            standings.append(_not_evaluated(session, model, monitor))
-        else:
-            moved[monitor.name] = _baseline_since(session, model, monitor, evaluation)
-            standings.append(
-                _standing(
-                    monitor,
-                    evaluation,
-                    baselines[evaluation.id],
-                    _counts(evaluation, "baseline", counted),
-                    controls.get(evaluation.id, ()),
-                    named.get(evaluation.id, _NOBODY),
+    names = repository.baseline_names(session, ids)
+    models = {model.id: model for model, _ in asked}
+    baselines = resolve_baselines(
+        session, [(monitor, models[model]) for model, each in monitors.items() for monitor in each]
+    )
+    answers = {}
+    for model, checkpoint in asked:
+        standings = []
+        moved = {}
+        for monitor in monitors.get(model.id, ()):
+            evaluation = newest.get((checkpoint.id, monitor.id))
+            baseline = baselines[monitor.id]
+            if evaluation is None:
+                standings.append(_not_evaluated(monitor, baseline))
+            else:
+                moved[monitor.name] = _baseline_since(baseline, evaluation)
+                standings.append(
+                    _standing(
+                        monitor,
+                        evaluation,
+                        names[evaluation.id],
+                        _counts(evaluation, "baseline", counted),
+                        controls.get(evaluation.id, ()),
+                        named.get(evaluation.id, _NOBODY),
+                    )
                 )
-            )
+        answers[checkpoint.id] = _answer(model, checkpoint, standings, moved)
+    return answers
+
+
+def _answer(
+    model: Model,
+    checkpoint: Checkpoint,
+    standings: Sequence[Standing],
+    moved: Mapping[str, Sequence[str]],
+) -> GateOut:
     outcome, reasons = decide(standings)
     return GateOut(
         gate=outcome,
@@ -113,11 +145,11 @@ def present_history(session: Session, lines: Sequence[EvaluationLine]) -> list[M
     ]
 
 
-def _not_evaluated(session: Session, model: Model, monitor: Monitor) -> Standing:
+def _not_evaluated(monitor: Monitor, baseline: Checkpoint | InvalidInputError) -> Standing:
     return Standing(
         monitor.name,
         DriftPolicy.model_validate(monitor.policy).gate,
-        trouble=_why_not_evaluated(session, model, monitor),
+        trouble=_why_not_evaluated(baseline),
     )
 
 
@@ -151,26 +183,20 @@ def _standing(
     )
 
 
-def _baseline_since(
-    session: Session, model: Model, monitor: Monitor, evaluation: Evaluation
-) -> list[str]:
+def _baseline_since(now: Checkpoint | InvalidInputError, evaluation: Evaluation) -> list[str]:
     """What has become of the monitor's baseline since the evaluation was accepted."""
     again = "the answer stands for the one it was decided against; POST /v1/evaluations asks anew"
-    try:
-        now = resolve_baseline(session, model, BaselineRule.model_validate(monitor.baseline))
-    except InvalidInputError as error:
-        return [f"{error.detail}; {again}"]
+    if isinstance(now, InvalidInputError):
+        return [f"{now.detail}; {again}"]
     if now.id == evaluation.baseline_checkpoint_id:
         return []
     return [f"The monitor's baseline is {now.name!r} by now; {again}."]
 
 
-def _why_not_evaluated(session: Session, model: Model, monitor: Monitor) -> str:
+def _why_not_evaluated(baseline: Checkpoint | InvalidInputError) -> str:
     again = 'POST /v1/evaluations with {"monitor": …, "checkpoint": …} starts it'
-    try:
-        resolve_baseline(session, model, BaselineRule.model_validate(monitor.baseline))
-    except InvalidInputError as error:
-        return f"no evaluation was started: {error.detail}; then {again}"
+    if isinstance(baseline, InvalidInputError):
+        return f"no evaluation was started: {baseline.detail}; then {again}"
     return (
         "no evaluation was started: the monitor is newer than the checkpoint, or was disabled or "
         f"without a baseline when it was registered; {again}"

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.registry.tables import Checkpoint, Model
 from app.verdicts.repository import verdict_counts
 from app.verdicts.schemas import GateOut
-from app.verdicts.service import gate_of
+from app.verdicts.service import gates_of
 from app.web import repository
 
 _URGENCY = ("fail", "inconclusive", "pending", "unknown", "pass")
@@ -62,15 +62,15 @@ def standings(session: Session, models: Sequence[Model]) -> list[Standing]:
     alerts = repository.unresolved_alerts(session, ids)
     repairs = repository.proposed_repairs(session, ids)
     monitors = repository.monitor_counts(session, ids)
+    gates = gates_of(session, [(one, newest[one.id]) for one in models if one.id in newest])
     found = []
     for model in models:
         checkpoint = newest.get(model.id)
-        gate = gate_of(session, model, checkpoint) if checkpoint is not None else None
         found.append(
             Standing(
                 model,
                 checkpoint,
-                gate,
+                gates[checkpoint.id] if checkpoint is not None else None,
                 alerts.get(model.id, {}),
                 repairs.get(model.id, 0),
                 monitors.get(model.id, 0),

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from app.core.clock import now
@@ -46,6 +46,28 @@ def get_checkpoint(
     if lock:
         statement = statement.with_for_update(key_share=True)
     return session.scalars(statement).one_or_none()
+
+
+def named_checkpoints(
+    session: Session, named: Collection[tuple[UUID, str]]
+) -> dict[tuple[UUID, str], Checkpoint]:
+    """(model, name) → the checkpoint, of those that are there."""
+    rows = session.scalars(
+        select(Checkpoint).where(tuple_(Checkpoint.model_id, Checkpoint.name).in_(named))
+    )
+    return {(row.model_id, row.name): row for row in rows}
+
+
+def aliased_checkpoints(
+    session: Session, aliases: Collection[tuple[UUID, str]]
+) -> dict[tuple[UUID, str], Checkpoint]:
+    """(model, alias) → the checkpoint that the alias names now, of those that are there."""
+    rows = session.execute(
+        select(Alias.model_id, Alias.name, Checkpoint)
+        .join(Checkpoint, Alias.checkpoint_id == Checkpoint.id)
+        .where(tuple_(Alias.model_id, Alias.name).in_(aliases))
+    )
+    return {(model_id, name): checkpoint for model_id, name, checkpoint in rows}
 
 
 def benign_checkpoints(

@@ -1,17 +1,16 @@
 """What is not read again is what would have been read."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
-from sqlalchemy import event, select
+from sqlalchemy import select
 
 from app.core.database import Database
 from app.exporter.reading import Reading
 from app.exporter.take import take_reading
 from app.monitors.tables import Monitor
 from tests.integration.exporter.rows import add_evaluation, add_verdict, judge_by_hand
+from tests.support.statements import statements
 
 
 def take(database: Database, before: Reading | None = None) -> Reading:
@@ -19,18 +18,6 @@ def take(database: Database, before: Reading | None = None) -> Reading:
         reading = take_reading(session, 5.0, before)
     # Ages of what waits go on.
     return replace(reading, outbox_oldest_age=0.0, shards_oldest_queued_age=0.0)
-
-
-@contextmanager
-def statements(database: Database) -> Iterator[list[str]]:
-    seen: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        seen.append(statement)
-
-    event.listen(database.engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(database.engine, "before_cursor_execute", note)
 
 
 def test_a_reading_after_a_reading_is_a_fresh_one(database: Database) -> None:
