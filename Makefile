@@ -28,7 +28,7 @@ up: install ## serve on this machine, data under ./.featuredrift
 
 # Most tests wait for servers and workers; four at a time, each file whole, with servers of their own,
 # in the order in which one process would run them.
-PYTEST := $(BIN)/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 test: install ## run the tests
 	$(PYTEST) -m "not thorough"

@@ -4,10 +4,12 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
+from xdist.scheduler import LoadScopeScheduling
 
 from app.core.database import Database, make_engine
 from app.core.ids import new_id
@@ -24,8 +26,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 TESTS = Path(__file__).parent
 TOGETHER = ("browser/", "crash/test_matrix_", "integration/reports/", "integration/grafana/")
-"""Files that share something dear, made once in each process that runs any of them."""
-
+"""Files that share something dear, made once in the process that runs them."""
 
 THOROUGH = (
     "crash/test_matrix_hung",
@@ -41,16 +42,30 @@ THOROUGH = (
 """Minutes long each: `make test` leaves them out, CI does not."""
 
 
-# First: xdist reads the groups in a hook of the same name.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Several processes share the tests out by file, and such files by what they share."""
+    """Mark what `make test` leaves out."""
     for item in items:
-        place = item.path.relative_to(TESTS).as_posix()
-        group = next((start for start in TOGETHER if place.startswith(start)), place)
-        item.add_marker(pytest.mark.xdist_group(group))
-        if place.startswith(THOROUGH):
+        if item.path.relative_to(TESTS).as_posix().startswith(THOROUGH):
             item.add_marker(pytest.mark.thorough)
+
+
+class ByFileOrFolder(LoadScopeScheduling):
+    """Several processes share the tests out by file, and such files by what they share.
+
+    Not by xdist's own groups: it writes them into names of tests, which pytest 9.2 keeps as they
+    are, and every process then makes everything.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        place = nodeid.partition("::")[0].removeprefix("tests/")
+        return next((start for start in TOGETHER if place.startswith(start)), place)
+
+
+# A run without xdist knows no such hook.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    """Ours, in place of `--dist loadfile`."""
+    return ByFileOrFolder(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")
