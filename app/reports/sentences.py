@@ -1,18 +1,11 @@
-"""The verdict in one sentence, and short answers to the four questions."""
+"""Short answers to the four questions."""
 
 from collections.abc import Iterator
 
 from app.reports.findings import Findings
-from app.reports.model import Answers, Feature, Headline, Outcome
+from app.reports.model import Answers, Feature
 from app.reports.parts import ControlLine
 from app.reports.words import CARRIED, MISSING, count, listing, number, percent, verb
-
-
-def headline(found: Findings) -> Headline:
-    """The verdict on this evaluation, by its own gate policy."""
-    reasons = found.reasons()
-    outcome: Outcome = reasons[0].outcome if reasons else "pass"
-    return Headline(outcome=outcome, sentence=_verdict(found, outcome), reasons=reasons)
 
 
 def answers(found: Findings) -> Answers:
@@ -35,47 +28,6 @@ def answers(found: Findings) -> Answers:
     )
 
 
-def _verdict(found: Findings, outcome: Outcome) -> str:
-    pair = f"checkpoint {found.subject.checkpoint!r} against {found.subject.baseline!r}"
-    compared = found.comparison
-    if compared is None:
-        word = "Pending" if outcome == "pending" else "No verdict"
-        return f"{word} on {pair}: {_no_verdicts(found)}."
-    if compared.invalid_reason or compared.features == compared.counts.get("invalid", 0):
-        reason = compared.invalid_reason or _first_reason(found, "invalid")
-        return f"No verdict on {pair}: the comparison is invalid: {_clause(reason)}."
-    of = f"of {count(compared.features, 'feature')}"
-    drifted = compared.counts.get("drifted", 0)
-    stable = compared.counts.get("stable", 0)
-    if outcome == "fail":
-        return (
-            f"Fail: {drifted} {of} {verb(drifted, 'has', 'have')} drifted in {pair}: "
-            f"{listing(_names(found.named('drifted')), 5)}."
-        )
-    if outcome == "pass":
-        if stable == compared.features:
-            every = "the one feature is" if stable == 1 else f"all {stable:,} features are"
-            return f"Pass: {every} shown to be stable in {pair}."
-        return (
-            f"Pass: {stable} {of} are shown to be stable in {pair}; the policy lets the rest pass."
-        )
-    first = next(reason for reason in found.reasons() if reason.outcome == outcome)
-    return f"Inconclusive on {pair}: {_clause(first.detail)}."
-
-
-def _no_verdicts(found: Findings) -> str:
-    state = found.subject.state
-    if state in ("queued", "running"):
-        done, total = found.progress
-        at = f", at the step {found.step!r}, {done} of {count(total, 'shard')} done"
-        return f"the evaluation is {state}{at if state == 'running' else ''}"
-    if state == "failed":
-        return f"the evaluation failed: {_clause(found.trouble or 'no reason is recorded')}"
-    if state == "cancelled":
-        return "the evaluation was cancelled before it had verdicts"
-    return "the evaluation has no verdict on any feature"
-
-
 def _changed(found: Findings) -> Iterator[str]:
     compared = found.comparison
     if compared is None:
@@ -96,7 +48,7 @@ def _changed(found: Findings) -> Iterator[str]:
     else:
         yield "No feature could be judged."
     if names := _names(found.named("drifted")):
-        yield f"Drifted: {listing(names)}."
+        yield f"Drifted: {listing(names, total=drifted)}."
     if compared.changes:
         kinds = (f"{kind} {n:,}" for kind, n in sorted(compared.changes.items()))
         yield f"By what changed most: {', '.join(kinds)}."
@@ -116,8 +68,8 @@ def _broke(found: Findings) -> Iterator[str]:
         if control.control == "no_op":
             yield f"The measurement itself: {control.detail}"
     invalid = found.named("invalid")
-    if invalid:
-        yield f"{listing(_names(invalid))}: {invalid[0].reason}"
+    for reason in dict.fromkeys(f.reason for f in invalid):
+        yield f"{listing(f.name for f in invalid if f.reason == reason)}: {reason}"
     gone = [f for f in drifted if f.change == "dead"]
     if gone:
         yield f"Fire nowhere any more: {listing(_names(gone))}."
@@ -184,7 +136,7 @@ def _trust(found: Findings) -> Iterator[str]:
         )
     stable = compared.counts.get("stable", 0)
     if stable:
-        proven = listing(_names(found.named("stable"))) or "not listed"
+        proven = listing(_names(found.named("stable")), total=stable) or "not listed"
         yield (
             f"{count(stable, 'feature')} {verb(stable, 'is', 'are')} shown to be stable within "
             f"{verb(stable, 'its', 'their')} margins: {proven}."
@@ -199,7 +151,7 @@ def _trust(found: Findings) -> Iterator[str]:
     ):
         if n := compared.counts.get(verdict, 0):
             names = _names(found.named(verdict))
-            yield f"{said} ({n:,}): {listing(names) or 'not listed'}."
+            yield f"{said} ({n:,}): {listing(names, total=n) or 'not listed'}."
     held = int(found.held.get("count", 0))
     if held:
         marks = listing([str(name) for name in found.held.get("checkpoints", ())])
@@ -253,14 +205,6 @@ def _failure(control: ControlLine) -> str:
     """A control that failed, and for which features if not for the evaluation as a whole."""
     name = control.control.replace("_", " ")
     return f"{name} (for {listing(control.failed_for, 5)})" if control.failed_for else name
-
-
-def _first_reason(found: Findings, verdict: str) -> str:
-    return next((f.reason for f in found.named(verdict)), "no feature could be judged")
-
-
-def _clause(text: str) -> str:
-    return text.strip().rstrip(".")
 
 
 def _names(features: list[Feature]) -> list[str]:

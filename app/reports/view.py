@@ -27,13 +27,14 @@ from app.reports.evaluation import (
 )
 from app.reports.features import make_feature
 from app.reports.findings import Findings
+from app.reports.headline import headline
 from app.reports.interventions import interventions
 from app.reports.material import Material
 from app.reports.model import Feature, FeatureLine, Report
 from app.reports.parts import Passage
 from app.reports.provenance import make_provenance
 from app.reports.repository import Past
-from app.reports.sentences import answers, headline
+from app.reports.sentences import answers
 from app.verdicts.passages import read_passages
 from app.verdicts.tables import Verdict
 

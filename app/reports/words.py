@@ -52,6 +52,15 @@ VERDICTS: Final[Mapping[str, str]] = {
     "untrusted": "one of its controls failed, so that its numbers prove nothing",
     "invalid": "what it is read from cannot be compared",
 }
+COUNTED: Final[Mapping[str, tuple[str, str]]] = {
+    "drifted": ("has drifted", "have drifted"),
+    "untrusted": ("is untrusted", "are untrusted"),
+    "inconclusive": ("is inconclusive", "are inconclusive"),
+    "insufficient": ("is insufficient", "are insufficient"),
+    "invalid": ("is invalid", "are invalid"),
+    "stable": ("is shown to be stable", "are shown to be stable"),
+}
+"""What is said of one feature and of several, in the order in which they are counted."""
 TERMS: Final[Mapping[str, str]] = {
     "effect": "how much an estimand changed from the baseline to this checkpoint; ratios are "
     "written ×1.25",
@@ -154,13 +163,18 @@ def count(n: int, noun: str, plural: str | None = None) -> str:
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
-def listing(names: Iterable[str], limit: int = 8) -> str:
-    """`'a', 'b' and 3 more`."""
+def listing(names: Iterable[str], limit: int = 8, total: int = 0) -> str:
+    """`'a', 'b' and 3 more`.
+
+    Args:
+        total: how many there are, where not all of them have a name here.
+    """
     every = [repr(name) for name in names]
     if not every:
         return ""
-    if len(every) > limit:
-        return f"{', '.join(every[:limit])} and {len(every) - limit} more"
+    more = max(total, len(every)) - min(limit, len(every))
+    if more:
+        return f"{', '.join(every[:limit])} and {more:,} more"
     return every[0] if len(every) == 1 else f"{', '.join(every[:-1])} and {every[-1]}"
 
 

@@ -4,13 +4,10 @@ import pytest
 
 from app.monitors.policy import DriftPolicy
 from app.reports.estimates import finding
-from app.reports.findings import Findings
-from app.reports.interventions import interventions
 from app.reports.material import Material
 from app.reports.model import Feature
 from app.reports.monitoring import POWER_80, documents_needed, suggestions, what_breaks
-from app.reports.sentences import answers, headline
-from tests.unit.reports.worlds import drifted, estimate, feature, report
+from tests.unit.reports.worlds import drifted, estimate, feature
 
 MATERIAL = Material(policy=DriftPolicy())
 
@@ -92,75 +89,3 @@ def test_what_breaks_it_names_update_history_variants_and_controls() -> None:
     assert "drifted in 1 earlier evaluation" in text
     assert "'typos'" in text
     assert "Control random_features failed" in text
-
-
-def test_sentences_and_interventions_of_a_drifted_feature_agree() -> None:
-    found = Findings(
-        subject=report().subject,
-        policy=DriftPolicy(),
-        features=[drifted("a"), drifted("b", repair=None, paged=False)],
-        comparison=report()
-        .comparisons[0]
-        .model_copy(
-            update={"features": 2, "judged": 2, "counts": {"drifted": 2}, "drifted_ratio": 1.0}
-        ),
-        controls=report().controls,
-    )
-    told = headline(found)
-    assert told.outcome == "fail"
-    assert told.sentence == (
-        "Fail: 2 of 2 features have drifted in checkpoint '2026-11-22' against '2026-11-01': "
-        "'a' and 'b'."
-    )
-    assert answers(found).what_needs_intervention == ("1 feature needs someone now.",)
-    urgent = interventions(found)[0]
-    assert (urgent.urgency, urgent.features) == ("now", ("a",))
-
-
-@pytest.mark.parametrize(
-    ("state", "outcome", "word"),
-    [
-        ("queued", "pending", "Pending on checkpoint"),
-        ("running", "pending", "2 of 5 shards done"),
-        ("failed", "inconclusive", "the evaluation failed: the disk is full."),
-        ("cancelled", "inconclusive", "cancelled before it had verdicts"),
-    ],
-)
-def test_without_verdicts_the_sentence_says_why(state: str, outcome: str, word: str) -> None:
-    found = Findings(
-        subject=report().subject.model_copy(update={"state": state}),
-        policy=DriftPolicy(),
-        trouble="the disk is full",
-        progress=(2, 5),
-        step="capture",
-    )
-    told = headline(found)
-    assert told.outcome == outcome
-    assert word in told.sentence
-    assert len(interventions(found)) == 1
-    assert answers(found).what_to_trust == (
-        "Nothing can be said of any feature at this checkpoint.",
-    )
-
-
-def test_an_invalid_comparison_is_no_pass_and_says_why() -> None:
-    comparison = (
-        report()
-        .comparisons[0]
-        .model_copy(
-            update={
-                "counts": {"invalid": 1},
-                "judged": 0,
-                "invalid_reason": "the tokenizers read other texts",
-            }
-        )
-    )
-    found = Findings(
-        subject=report().subject,
-        policy=DriftPolicy(),
-        features=[feature(verdict="invalid")],
-        comparison=comparison,
-    )
-    told = headline(found)
-    assert told.outcome == "inconclusive"
-    assert told.sentence.endswith("is invalid: the tokenizers read other texts.")
