@@ -166,6 +166,11 @@ class Settings(BaseSettings):
         default="sdpa", description="Attention kernel; a part of the numerics."
     )
     threads: int = Field(default=2, ge=1, description="Intra-op threads of one worker child.")
+    preload: bool = Field(
+        default=True,
+        description="Worker children import torch and SAELens when they start, seconds that the "
+        "first shard would wait for; without it, when a shard needs them.",
+    )
     sequence_length: int = Field(
         default=512, ge=8, description="Longer documents are read in pieces of so many tokens."
     )

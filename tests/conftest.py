@@ -20,6 +20,8 @@ from app.settings import Settings
 
 # Machines of different size must not give different numbers, and two cores are all there is.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Most workers started here see one shard or none, and few of them a dictionary.
+os.environ.setdefault("FEATUREDRIFT_PRELOAD", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 

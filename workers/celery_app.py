@@ -54,14 +54,8 @@ def _prepare_child(**_: Any) -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     if not settings.allow_hub:
         os.environ["HF_HUB_OFFLINE"] = "1"
-    try:
-        # Imported for their weight: seconds that the first evaluation would wait for.
-        import sae_lens  # noqa: F401
-
-        import workers.pipeline.run  # noqa: F401
-    except ImportError:
-        # The first task fails with the same error, in the ledger, where a person sees it.
-        get_logger(__name__).exception("the worker's libraries cannot be imported")
+    if settings.preload:
+        _preload()
     # After the imports, which map more than they keep.
     limit_memory(settings)
 
@@ -70,3 +64,14 @@ def _prepare_child(**_: Any) -> None:
 def _leave_child(**_: Any) -> None:
     # A child ends without Python's own farewells, in which spans would be sent.
     close_telemetry()
+
+
+def _preload() -> None:
+    try:
+        # Imported for their weight: seconds that the first evaluation would wait for.
+        import sae_lens  # noqa: F401
+
+        import workers.pipeline.run  # noqa: F401
+    except ImportError:
+        # The first task fails with the same error, in the ledger, where a person sees it.
+        get_logger(__name__).exception("the worker's libraries cannot be imported")
