@@ -89,12 +89,12 @@ calibration: install ## calibrate the verdicts on known truths (about 15 minutes
 	$(BIN)/python -m benchmarks.calibration --full --out docs/calibration.md
 
 # The components of this environment, every one pinned; and what is known to be wrong with them, which
-# asks pypi.org: without it the target fails, because a package that nobody looked at is not sound.
+# asks the advisories of the Python package index: without them the target fails, because a package that nobody looked at is not sound.
 sbom: install ## write the bill of materials (CycloneDX) into build/sbom.json
 	@mkdir -p build
 	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom.json $(BIN)/python
 
-audit: install ## look for known vulnerabilities of the pinned packages (asks pypi.org)
+audit: install ## look for known vulnerabilities of the pinned packages (asks the package index for advisories)
 	@mkdir -p build
 	$(BIN)/pip-audit --local --skip-editable --strict --progress-spinner off --format json --output build/pip-audit.json
 
