@@ -113,7 +113,8 @@ def facts_of(found: EvaluationOut) -> dict[str, object]:
 
 def counts_of(found: EvaluationOut) -> dict[str, int]:
     """Verdicts of the comparison with the baseline, where the summary has them."""
-    side = (found.summary or {}).get("baseline")
+    comparisons = (found.summary or {}).get("comparisons")
+    side = comparisons.get("baseline") if isinstance(comparisons, dict) else None
     counts = side.get("counts") if isinstance(side, dict) else None
     return dict(counts) if isinstance(counts, dict) else {}
 

@@ -117,7 +117,7 @@ def test_watching_ends_with_the_evaluation(
 
     def work() -> None:
         with database.unit_of_work() as session:
-            counts = {"baseline": {"counts": {"drifted": 1}}}
+            counts = {"comparisons": {"baseline": {"counts": {"drifted": 1}}}}
             finish(session, evaluation, [verdict("number", "drifted")], summary=counts)
 
     worker = threading.Timer(1.0, work)
@@ -134,7 +134,8 @@ def test_watching_ends_with_the_evaluation(
     assert line.ok("verdicts", evaluation, "--verdict", "stable").count("\n") == 1
     assert json.loads(line.ok("verdicts", evaluation, "--json"))[0]["margin"] == 0.2
     assert evaluation in line.ok("monitors", "history", "watch")
-    assert evaluation in line.ok("evaluations", "list", "--state", "succeeded")
+    (_, listed) = line.ok("evaluations", "list", "--state", "succeeded").splitlines()
+    assert listed.split()[:7] == [evaluation, "watch", "bot", "new", "base", "succeeded", "1"]
 
 
 def test_at_a_terminal_there_is_a_bar_with_time_left(
