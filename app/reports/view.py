@@ -16,6 +16,7 @@ from app.core.errors import NotFoundError
 from app.evaluations.repository import EvaluationView
 from app.evaluations.service import find_view
 from app.monitors.policy import DriftPolicy
+from app.registry.stored import DocumentsError
 from app.registry.tables import Corpus
 from app.reports import repository
 from app.reports.evaluation import (
@@ -162,11 +163,9 @@ def _passages(
     moved = {row.feature for row in shown if row.verdict != "stable"}
     names = [row.feature for row in shown]
     try:
-        kept = read_passages(store, evaluation, corpus.artifact_key, "baseline", names)
-    except NotFoundError as error:
+        kept = read_passages(store, evaluation, corpus, "baseline", names)
+    except (NotFoundError, DocumentsError) as error:
         return {}, error.detail
-    except FileNotFoundError:
-        return {}, "The corpus's documents are no longer in the artifact store."
     found = {
         one.feature: [Passage.model_validate(passage.model_dump()) for passage in one.passages]
         for one in kept

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Collection, Mapping
+from itertools import islice
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -10,21 +12,22 @@ from sqlalchemy.orm import Session
 from app.core.artifacts import ArtifactStore
 from app.core.errors import NotFoundError
 from app.evaluations.tables import Evaluation
+from app.registry.stored import read_registered
 from app.registry.tables import Corpus
 from app.verdicts.passages_schemas import FeaturePassages, PassageOut, PassageUnit
 from app.verdicts.schemas import Comparison
 
 
-def corpus_key(session: Session, evaluation: UUID) -> str:
-    """The artifact that holds the documents an evaluation ran on."""
+def corpus_of(session: Session, evaluation: UUID) -> Corpus:
+    """The corpus whose documents an evaluation ran on."""
     row = session.get_one(Evaluation, evaluation)
-    return session.get_one(Corpus, row.corpus_id).artifact_key
+    return session.get_one(Corpus, row.corpus_id)
 
 
 def read_passages(
     store: ArtifactStore,
     evaluation: UUID,
-    corpus: str,
+    corpus: Corpus,
     comparison: Comparison,
     features: Collection[str] = (),
 ) -> list[FeaturePassages]:
@@ -35,6 +38,7 @@ def read_passages(
 
     Raises:
         NotFoundError: the evaluation has kept none (it has not succeeded, or is of an old release).
+        DocumentsError: the documents are gone, are others, or cannot be read.
     """
     key = f"evaluations/{evaluation}/{comparison}.passages.json"
     try:
@@ -47,7 +51,9 @@ def read_passages(
         ) from None
     chosen = {name: p for name, p in found.items() if not features or name in features}
     wanted = {passage["document"] for passages in chosen.values() for passage in passages}
-    documents = _documents(store.read_bytes(corpus), wanted) if wanted else {}
+    documents: Mapping[int, dict[str, Any]] = (
+        read_registered(store, corpus, lambda path: _documents(path, wanted)) if wanted else {}
+    )
     return [
         FeaturePassages(
             feature=name,
@@ -57,10 +63,11 @@ def read_passages(
     ]
 
 
-def _documents(data: bytes, wanted: Collection[int]) -> dict[int, dict[str, Any]]:
+def _documents(path: Path, wanted: Collection[int]) -> dict[int, dict[str, Any]]:
     """Some documents of the canonical form, one line each; the others are not parsed."""
-    lines = data.split(b"\n")
-    return {position: json.loads(lines[position]) for position in wanted}
+    with path.open("rb") as file:
+        lines = islice(file, max(wanted) + 1)
+        return {number: json.loads(line) for number, line in enumerate(lines) if number in wanted}
 
 
 def _passage(passage: Mapping[str, Any], document: Mapping[str, Any]) -> PassageOut:

@@ -101,7 +101,7 @@ def list_passages(
     """
     with database.unit_of_work() as session:
         find_state(session, evaluation)
-        corpus = passages.corpus_key(session, evaluation)
+        corpus = passages.corpus_of(session, evaluation)
     return PassagesOut(
         items=passages.read_passages(artifacts, evaluation, corpus, comparison, feature)
     )

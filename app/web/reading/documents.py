@@ -1,20 +1,15 @@
 """Documents of a corpus from its artifact, a page at a time, and their texts cut up by labels."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice, pairwise
 from pathlib import Path
 
 from app.core.artifacts import ArtifactStore
 from app.registry.documents import Document, Span
+from app.registry.stored import read_registered
 from app.registry.tables import Corpus
-
-
-class DocumentsError(Exception):
-    """A corpus' documents cannot be shown; the text says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -56,26 +51,10 @@ def read_documents(
 ) -> list[Shown]:
     """Documents from `start` (from 0), with at most so many characters of each.
 
-    Nothing is shown of a file whose digest is not the registered one.
-
     Raises:
         DocumentsError: the file is gone, is another, or cannot be read.
     """
-    try:
-        return artifacts.read_local(
-            corpus.artifact_key, lambda path: _read(path, corpus, start, count, characters)
-        )
-    except FileNotFoundError as error:
-        raise DocumentsError(
-            f"The documents are not in the artifact store any more: {corpus.artifact_key} is "
-            "missing. Evaluations on this corpus fail until the file is put back; registering the "
-            "same documents again writes it anew."
-        ) from error
-    except OSError as error:
-        raise DocumentsError(
-            f"The artifact store could not be read ({type(error).__name__}); reload the page in a "
-            "moment, and look at the store if it stays so."
-        ) from error
+    return read_registered(artifacts, corpus, lambda path: _read(path, start, count, characters))
 
 
 def pieces(text: str, labels: Mapping[str, Sequence[Span]], limit: int) -> list[Piece]:
@@ -104,15 +83,7 @@ def pieces(text: str, labels: Mapping[str, Sequence[Span]], limit: int) -> list[
     return found
 
 
-def _read(path: Path, corpus: Corpus, start: int, count: int, characters: int) -> list[Shown]:
-    status = path.stat()
-    digest = _digest(str(path), status.st_size, status.st_mtime_ns, status.st_ino)
-    if digest != corpus.digest:
-        raise DocumentsError(
-            f"The stored documents are not the registered ones: the file has the digest {digest}, "
-            f"and {corpus.digest} was registered. Nothing of it is shown, and evaluations refuse "
-            f"it. Put the right file back at {corpus.artifact_key}."
-        )
+def _read(path: Path, start: int, count: int, characters: int) -> list[Shown]:
     with path.open("rb") as file:
         lines = islice(file, start, start + count)
         return [
@@ -146,11 +117,3 @@ def _shown(number: int, line: bytes, characters: int) -> Shown:
         [name for name, spans in labels.items() if not spans],
         max(0, len(text) - characters),
     )
-
-
-@lru_cache(maxsize=256)
-def _digest(path: str, size: int, modified: int, inode: int) -> str:
-    """The SHA-256 of a file; size, time and inode tell another file of the same name apart."""
-    del size, modified, inode
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,8 +16,9 @@ from app.core.schemas import StorableText
 from app.monitors.tables import Monitor
 from app.registry.repository import corpora as repository
 from app.registry.service.corpora import find_corpus
+from app.registry.stored import DocumentsError
 from app.registry.tables import Corpus, Model
-from app.web.reading.documents import DocumentsError, Shown, read_documents
+from app.web.reading.documents import Shown, read_documents
 from app.web.rendering import address_with, page, page_links
 from app.web.session import PageSession
 
@@ -108,7 +109,7 @@ def _documents(
     try:
         return read_documents(artifacts, corpus, start - 1, count, characters), ""
     except DocumentsError as error:
-        return [], str(error)
+        return [], error.detail
 
 
 def _find(session: Session, corpus: str) -> Corpus:

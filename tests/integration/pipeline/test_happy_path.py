@@ -10,7 +10,7 @@ from app.core.errors import NotFoundError
 from app.evaluations.ledger import cancel_evaluation
 from app.evaluations.tables import Snapshot
 from app.registry.documents import parse_jsonl
-from app.verdicts.passages import corpus_key, read_passages
+from app.verdicts.passages import corpus_of, read_passages
 from app.verdicts.tables import DOES_NOT_APPLY, Control
 from tests.support.deployment import (
     CONTROLS_TO_CHOOSE,
@@ -64,9 +64,9 @@ def test_passages_read_as_the_documents_do(world: World, shared: dict) -> None:
     monitor = world.monitor(shared["model"], shared["corpus"], feature_set=features)
     evaluation = world.wait(world.evaluate(monitor, shared["other"], shared["base"]))
     with world.database.unit_of_work() as session:
-        key = corpus_key(session, evaluation.id)
-    texts = {d.id: d.text for d in parse_jsonl(world.store.read_bytes(key))}
-    (found,) = read_passages(world.store, evaluation.id, key, "baseline", ["probe"])
+        corpus = corpus_of(session, evaluation.id)
+    texts = {d.id: d.text for d in parse_jsonl(world.store.read_bytes(corpus.artifact_key))}
+    (found,) = read_passages(world.store, evaluation.id, corpus, "baseline", ["probe"])
     assert {p.kind for p in found.passages} == {"changed", "strongest"}
     for passage in found.passages:
         shown = "".join(unit.text for unit in passage.units)
@@ -75,7 +75,7 @@ def test_passages_read_as_the_documents_do(world: World, shared: dict) -> None:
         if passage.kind == "changed":
             assert moved[passage.peak] == max(moved) > 0
     with pytest.raises(NotFoundError, match="has no passages"):
-        read_passages(world.store, evaluation.id, key, "previous")
+        read_passages(world.store, evaluation.id, corpus, "previous")
 
 
 def test_the_same_weights_are_stable_and_share_the_snapshot(world: World, shared: dict) -> None:

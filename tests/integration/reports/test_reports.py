@@ -294,7 +294,7 @@ def test_what_is_written_while_the_corpus_is_away_is_not_kept(
     content = store.read_bytes(documents)
     store.delete_keys([key, documents])
     try:
-        assert b"no longer in the artifact store" in client.get(f"{path}.md").content
+        assert b"not in the artifact store any more" in client.get(f"{path}.md").content
         assert not store.exists(key)
     finally:
         store.write_bytes(documents, content)
