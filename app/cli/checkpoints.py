@@ -19,6 +19,7 @@ from app.cli.remote import (
     first,
     who,
 )
+from app.cli.sources import absolute
 from app.client import NotFoundError
 from app.registry.schemas.models import CheckpointOut
 
@@ -110,7 +111,7 @@ def register_checkpoint(
         done = client.checkpoints.register(
             model,
             name,
-            source,
+            absolute(source),
             revision=revision,
             parent=parent,
             digest=digest,

@@ -8,6 +8,7 @@ import typer
 
 from app.cli.console import complain, print_facts, print_json, print_table
 from app.cli.remote import Exit, Json, Limit, Url, connected, first
+from app.cli.sources import absolute
 from app.registry.schemas.dictionaries import DictionaryOut
 from app.registry.schemas.feature_sets import FeatureSetVersionOut
 
@@ -72,7 +73,12 @@ def register_dictionary(
     """Register an SAE or transcoder in SAELens format."""
     with connected(url) as client:
         found = client.dictionaries.create(
-            name, source, release=release, sae_id=sae_id, site=site, description=description
+            name,
+            None if source is None else absolute(source),
+            release=release,
+            sae_id=sae_id,
+            site=site,
+            description=description,
         )
     _tell_dictionary(found, as_json)
 

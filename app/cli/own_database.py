@@ -30,6 +30,21 @@ def own_database(application: str) -> Iterator[tuple[Database, Settings]]:
         database.dispose()
 
 
+def with_embedded(settings: Settings) -> Settings:
+    """The settings, with the servers that `featuredrift up` runs on the data folder.
+
+    Raises:
+        StartError: it does not run there.
+    """
+    from app.embedded.redis import socket_of, url_of
+
+    servers = {
+        "database_url": _embedded_url(settings),
+        "redis_url": url_of(socket_of(settings.data_dir / "redis")),
+    }
+    return settings.model_copy(update=servers)
+
+
 def _embedded_url(settings: Settings) -> str:
     """The URL of the Postgres that `featuredrift up` runs; its pid file says where its socket is.
 

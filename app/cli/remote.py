@@ -174,11 +174,20 @@ def _exit_of(error: ClientError) -> Exit:
     return Exit.UNREACHABLE if isinstance(error, UnreachableError) else Exit.REFUSED
 
 
+def what_shows(error: ApiError) -> str:
+    """Which command shows what there is, where something was not found; else nothing."""
+    return _GOES_ON.get(_subject(error), "")
+
+
+def _subject(error: ApiError) -> str:
+    if error.code == "invalid_input" and error.field in _IDS:
+        return f"unknown_{error.field}"
+    return error.code
+
+
 def _suggest(client: Client, error: ApiError) -> None:
     """What was perhaps meant, and what shows all that there is."""
-    code = error.code
-    if code == "invalid_input" and error.field in _IDS:
-        code = f"unknown_{error.field}"
+    code = _subject(error)
     if code not in _GOES_ON:
         return
     try:

@@ -61,10 +61,7 @@ def prepare_redis(folder: Path, *, log: Path) -> tuple[ChildSpec, str]:
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    socket = folder / "redis.sock"
-    if len(str(socket)) > _SOCKET_PATH_LIMIT:
-        short = sha256(str(folder).encode()).hexdigest()[:16]
-        socket = Path(tempfile.gettempdir()) / f"featuredrift-{os.geteuid()}-{short}.sock"
+    socket = socket_of(folder)
     _end_survivor(socket)
     spec = ChildSpec(
         name="redis",
@@ -75,7 +72,21 @@ def prepare_redis(folder: Path, *, log: Path) -> tuple[ChildSpec, str]:
         ),
         log=log,
     )
-    return spec, f"redis+socket://{socket}?virtual_host=0"
+    return spec, url_of(socket)
+
+
+def socket_of(folder: Path) -> Path:
+    """The socket of the server whose data lie in this folder; short, as the kernel wants it."""
+    socket = folder.resolve() / "redis.sock"
+    if len(str(socket)) <= _SOCKET_PATH_LIMIT:
+        return socket
+    short = sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"featuredrift-{os.geteuid()}-{short}.sock"
+
+
+def url_of(socket: Path) -> str:
+    """The URL that Celery takes."""
+    return f"redis+socket://{socket}?virtual_host=0"
 
 
 def wait_for_redis(

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from app.cli.check.exits import CheckError
+from app.cli.remote import what_shows
 from app.client import ApiError, Client, ClientError
 from app.client.protocol import given, path_of
 
@@ -87,5 +88,9 @@ def _told() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        field = f" (field {error.field!r})" if isinstance(error, ApiError) and error.field else ""
-        raise CheckError(f"{error}{field}") from error
+        more = ""
+        if isinstance(error, ApiError):
+            field = f" (field {error.field!r})" if error.field else ""
+            shown = what_shows(error)
+            more = field + (f"; {shown}" if shown else "")
+        raise CheckError(f"{error}{more}") from error

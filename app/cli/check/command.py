@@ -14,6 +14,7 @@ from app.cli.check.exits import CheckCommand, CheckError, Exit
 from app.cli.check.files import prepare, write
 from app.cli.check.summary import show
 from app.cli.check.terminal import complain, print_json, say
+from app.cli.sources import absolute
 from app.core.errors import InvalidInputError
 from app.core.waiting import parse_duration
 from app.settings import get_settings
@@ -72,6 +73,7 @@ def check(
             raise CheckError("--revision and --parent belong to --source; give it, or leave them")
         with connected(base) as api:
             if source is not None:
+                source = absolute(source)
                 new = api.register(model, checkpoint, source, revision=revision, parent=parent)
                 say(f"{'registered' if new else 'was registered already:'} {model} {checkpoint}")
             gate = api.wait_for_gate(model, checkpoint, deadline)

@@ -18,6 +18,8 @@ from app.cli.doctor import (
     versions,
 )
 from app.cli.doctor.finding import Finding, first_line
+from app.cli.own_database import with_embedded
+from app.core.errors import StartError
 from app.settings import Settings, get_settings, redact
 
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
@@ -57,8 +59,20 @@ def examine() -> Iterator[Finding]:
     yield from broken
     yield from _guarded("versions", versions.check_versions)
     if settings is not None:
+        servers = settings
+        if not {"database_url", "redis_url"} & settings.model_fields_set:
+            try:
+                servers = with_embedded(settings)
+            except StartError:
+                unset = "neither DATABASE_URL nor REDIS_URL is set, and no `featuredrift up` runs"
+                seen = f"{unset} on {settings.data_dir.resolve()}"
+                advice = "start it and look again, or set both to the deployment's"
+                yield Finding("servers", "warn", seen, advice)
+            else:
+                seen = f"those of the running `featuredrift up` on {settings.data_dir.resolve()}"
+                yield Finding("servers", "ok", seen)
+        yield from _guarded("settings", lambda: configuration.check_settings(settings))
         checks: tuple[tuple[str, Callable[[Settings], Iterable[Finding]]], ...] = (
-            ("settings", configuration.check_settings),
             ("database", database.check_database),
             ("broker", broker.check_broker),
             ("processes", processes.check_processes),
@@ -67,7 +81,7 @@ def examine() -> Iterator[Finding]:
             ("model root", storage.check_model_roots),
         )
         for name, check in checks:
-            yield from _guarded(name, lambda check=check: check(settings))  # type: ignore[misc]
+            yield from _guarded(name, lambda check=check: check(servers))  # type: ignore[misc]
     yield from _guarded("gpu", lambda: accelerator.check_gpu(settings))
 
 
