@@ -12,7 +12,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
 from junitparser import Error, Failure, JUnitXml
 
@@ -29,20 +28,14 @@ from tests.support.api import (
     register_line,
     verdict,
 )
+from tests.support.serving import serving
 
 
 @pytest.fixture
 def api_url(settings: Settings) -> Iterator[str]:
     """The application behind a real socket."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    wait_for(lambda: server.started)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(30)
-    listener.close()
+    with serving(settings) as url:
+        yield url
 
 
 @pytest.fixture

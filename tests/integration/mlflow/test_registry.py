@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,13 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
 
-from app.main import create_app
 from app.settings import Settings
 from tests.integration.embedded.up import wait_for
 from tests.integration.mlflow.conftest import SECRET
 from tests.support.api import make_checkpoint
+from tests.support.serving import serving
 
 MLFLOW = Path(sys.prefix) / "peers" / "mlflow" / "bin" / "mlflow"
 EVENTS = [
@@ -39,15 +37,8 @@ pytestmark = [
 @pytest.fixture
 def api_url(believing: Settings) -> Iterator[str]:
     """The application behind a real socket."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(believing), log_config=None))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    wait_for(lambda: server.started)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(30)
-    listener.close()
+    with serving(believing) as url:
+        yield url
 
 
 @pytest.fixture

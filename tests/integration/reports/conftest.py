@@ -1,7 +1,5 @@
 """A line of checkpoints that real workers have judged: stable, drifted, untrusted, invalid."""
 
-import socket
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
 
 from app.main import create_app
@@ -26,9 +23,9 @@ from tests.support.deployment import (
     World,
     documents,
     features_of_all_kinds,
-    wait_for,
 )
 from tests.support.models import random_model, train_tokenizer
+from tests.support.serving import serving
 from workers.demo.checkpoints import rotate
 
 EVERYTHING: dict[str, Any] = {
@@ -99,12 +96,5 @@ def client(deployment_settings: Settings) -> Iterator[TestClient]:  # noqa: F811
 @pytest.fixture(scope="session")
 def api_url(deployment_settings: Settings) -> Iterator[str]:  # noqa: F811 - the fixture
     """The application behind a real socket."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(deployment_settings), log_config=None))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    wait_for(lambda: server.started)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(30)
-    listener.close()
+    with serving(deployment_settings) as url:
+        yield url
