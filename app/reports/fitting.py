@@ -4,8 +4,10 @@ The page is rendered once with a slot in place of whatever may be cut short; the
 are rendered once each, and choosing among them is counting bytes.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain, zip_longest
+from math import inf
 from typing import Final
 
 LIMIT: Final = 1_500_000
@@ -75,7 +77,7 @@ def slot(name: str, index: int) -> str:
 def fit(
     frame: Callable[[Frame], str],
     fill: Callable[[str, int, Room], str],
-    rooms: Iterable[Room] = ROOMS,
+    rooms: Sequence[Room] = ROOMS,
     limit: int = LIMIT,
 ) -> bytes:
     """The page in the first room in which it is small enough; in the last, if it is in none.
@@ -84,18 +86,31 @@ def fit(
         frame: renders the page around its slots; asked once for each frame that is tried.
         fill: the content of a slot, by its name and index, in a room.
     """
-    page, tried, pieces = b"", None, [""]
+    tried, text, slots = None, [b""], []
     for room in rooms:
         if room.frame != tried:
             tried, pieces = room.frame, frame(room.frame).split(_EDGE)
-        page = "".join(
-            _filled(piece, fill, room) if i % 2 else piece for i, piece in enumerate(pieces)
-        ).encode()
-        if len(page) <= limit:
-            break
-    return page
+            text, slots = [piece.encode() for piece in pieces[::2]], pieces[1::2]
+        filled = _filled(slots, fill, room, limit - sum(map(len, text)))
+        if filled is not None:
+            return _joined(text, filled)
+    return _joined(text, _filled(slots, fill, rooms[-1], inf) or [])
 
 
-def _filled(name: str, fill: Callable[[str, int, Room], str], room: Room) -> str:
-    kind, _, index = name.partition(":")
-    return fill(kind, int(index), room)
+def _filled(
+    slots: Sequence[str], fill: Callable[[str, int, Room], str], room: Room, left: float
+) -> list[bytes] | None:
+    """The slots' contents, or nothing as soon as they are larger than what is left."""
+    contents, size = [], 0
+    for name in slots:
+        kind, _, index = name.partition(":")
+        content = fill(kind, int(index), room).encode()
+        size += len(content)
+        contents.append(content)
+        if size > left:
+            return None
+    return contents if left >= 0 else None
+
+
+def _joined(text: Sequence[bytes], contents: Sequence[bytes]) -> bytes:
+    return b"".join(chain.from_iterable(zip_longest(text, contents, fillvalue=b"")))

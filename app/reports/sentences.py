@@ -7,6 +7,8 @@ from app.reports.model import Answers, Feature
 from app.reports.parts import ControlLine
 from app.reports.words import CARRIED, MISSING, count, listing, number, percent, verb
 
+_WORSE = 8
+
 
 def answers(found: Findings) -> Answers:
     """The four questions; of an evaluation without verdicts, why they have no answer."""
@@ -91,12 +93,16 @@ def _broke(found: Findings) -> Iterator[str]:
         why = f" {found.diagnosis_note}" if found.diagnosis_note else ""
         yield f"Drifted, with no diagnosis: {listing(_names(undiagnosed))}.{why}"
     worse = [f for f in found.features if _reads_worse(f)]
-    for feature in worse[:8]:
-        seen = feature.behaviour
+    if worse:
+        shown = [
+            f"{f.name!r} (AUROC {number(f.behaviour.concept_auroc_baseline)} before, "
+            f"{number(f.behaviour.concept_auroc_candidate)} now)"
+            for f in worse[:_WORSE]
+        ]
+        more = f" and {len(worse) - _WORSE:,} more" if len(worse) > _WORSE else ""
         yield (
-            f"{feature.name!r} reads its concept worse: AUROC "
-            f"{number(seen.concept_auroc_baseline)} before, {number(seen.concept_auroc_candidate)} "
-            "now."
+            f"{verb(len(worse), 'Reads its concept', 'Read their concepts')} worse: "
+            f"{', '.join(shown)}{more}."
         )
     stale = [d for d in found.dictionaries if _over(d, found.policy.fvu_max)]
     for line in stale:

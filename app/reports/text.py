@@ -1,6 +1,7 @@
 """Texts that come from people, made safe to show: nothing hides, turns round, or becomes markup."""
 
 import re
+from functools import lru_cache
 
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
@@ -18,9 +19,19 @@ _PARTING = "\u200b"
 
 def visible(text: str) -> str:
     """The text with every character that hides or turns text named by its code point."""
-    return _UNSEEN.sub(lambda found: f"⟨U+{ord(found.group()):04X}⟩", text)
+    return _UNSEEN.sub(_named, text)
 
 
+def _named(found: re.Match[str]) -> str:
+    return _name(found.group())
+
+
+@lru_cache(maxsize=1024)
+def _name(character: str) -> str:
+    return f"⟨U+{ord(character):04X}⟩"
+
+
+@lru_cache(maxsize=8192)
 def token(text: str) -> str:
     """A piece of a document as one line shows it: line ends and tabs have signs of their own."""
     ends = text.replace("\r\n", "↵").replace("\n", "↵").replace("\r", "↵").replace("\t", "⇥")
