@@ -2,12 +2,13 @@
 
 import warnings
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from workers.baselines.design import Design
 
@@ -70,7 +71,7 @@ def probe_scores(design: Design, positive: Flags, fold: Folds, seed: int) -> Pro
             C=_PRIOR_LOGIT_SD**2 / design.width, max_iter=MAX_ITERATIONS, tol=1e-4
         )
         # A step of the solver is a millisecond's work; several threads make it five times longer.
-        with warnings.catch_warnings(), threadpool_limits(1):
+        with warnings.catch_warnings(), thread_pools().limit(limits=1):
             # Said by `converged`, where the reader of the figures sees it.
             warnings.simplefilter("ignore", ConvergenceWarning)
             probe.fit(x, positive[tokens])
@@ -78,6 +79,12 @@ def probe_scores(design: Design, positive: Flags, fold: Folds, seed: int) -> Pro
         weights[:, k] = probe.coef_[0] / scale
         fitted.append(len(tokens))
     return ProbeScores(_own_fold(design.project(weights), fold), min(fitted), converged)
+
+
+@cache
+def thread_pools() -> ThreadpoolController:
+    """Those of the linear algebra, looked for once: each look takes as long as a small fit."""
+    return ThreadpoolController()
 
 
 def mean_difference_scores(design: Design, positive: Flags, fold: Folds) -> Float64:

@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
 
-from workers.baselines.readouts import MAX_ITERATIONS, fit_tokens
+from workers.baselines.readouts import MAX_ITERATIONS, fit_tokens, thread_pools
 
 WINDOW = 32
 """Tokens before the token itself that the bag holds, of the same sequence."""
@@ -37,7 +36,7 @@ def bag_of_words_scores(
     bags = _bags(place, sequence, len(known))
     chosen = fit_tokens(positive, fitted, rng)
     probe = LogisticRegression(max_iter=MAX_ITERATIONS, tol=1e-4)
-    with warnings.catch_warnings(), threadpool_limits(1):
+    with warnings.catch_warnings(), thread_pools().limit(limits=1):
         # Of a table that separates its tokens the norm has not settled; its order has.
         warnings.simplefilter("ignore", ConvergenceWarning)
         probe.fit(bags[chosen], positive[chosen])

@@ -50,6 +50,6 @@ def loaded(checkpoint: Callable[[str], ResolvedCheckpoint]) -> Callable[[str], L
     @cache
     def load(family: str, attention: str = "eager") -> LoadedModel:
         resolved = checkpoint(family)
-        return load_model(resolved, detect_numerics("float32", attention, "cpu", 2, resolved))
+        return load_model(resolved, detect_numerics("float32", attention, "cpu", 1, resolved))
 
     return load

@@ -38,7 +38,7 @@ def edit_json(path: Path, **changes: Any) -> None:
 
 
 def load(resolved: ResolvedCheckpoint, dtype: str = "float32") -> Any:
-    return load_model(resolved, detect_numerics(dtype, "sdpa", "cpu", 2, resolved))
+    return load_model(resolved, detect_numerics(dtype, "sdpa", "cpu", 1, resolved))
 
 
 def test_a_checkpoint_says_what_it_is(folder: Path, resolve: Resolve) -> None:
@@ -326,8 +326,8 @@ def test_an_adapter_cannot_lead_out_of_the_roots(folder: Path, resolve: Resolve)
 
 def test_ten_monitors_load_one_checkpoint_once(folder: Path, resolve: Resolve) -> None:
     resolved = resolve(folder)
-    numerics = detect_numerics("float32", "sdpa", "cpu", 2, resolved)
-    other = detect_numerics("bfloat16", "sdpa", "cpu", 2, resolved)
+    numerics = detect_numerics("float32", "sdpa", "cpu", 1, resolved)
+    other = detect_numerics("bfloat16", "sdpa", "cpu", 1, resolved)
     cache = ModelCache(capacity=1)
     first = cache.get(resolved, numerics)
     assert cache.get(resolve(folder), numerics) is first

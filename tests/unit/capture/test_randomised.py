@@ -96,7 +96,7 @@ def test_an_adapter_is_merged_before_the_blocks_are_replaced(
     folder = model_root / "adapter-to-randomise"
     adapted.save_pretrained(str(folder))
     resolved = resolve(folder)
-    numerics = detect_numerics("float32", "eager", "cpu", 2, resolved)
+    numerics = detect_numerics("float32", "eager", "cpu", 1, resolved)
     plain, merged = (
         weights(load_randomised(r, numerics, "top", 5)) for r in (resolve(base), resolved)
     )

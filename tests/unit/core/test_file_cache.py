@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -13,18 +12,8 @@ import pytest
 from app.core.artifacts import ArtifactStore
 from app.core.file_cache import GRACE, FileCache
 from app.settings import Settings
+from tests.support.cache_users import SIZE, age, hammer, put, write_slowly
 from workers.pipeline.context import make_context
-
-SIZE = 1000
-
-
-def put(path: Path) -> None:
-    path.write_bytes(b"x" * SIZE)
-
-
-def age(path: Path, seconds: float) -> None:
-    then = time.time() - seconds
-    os.utime(path, (then, then))
 
 
 def held(cache: FileCache) -> set[str]:
@@ -62,24 +51,13 @@ def test_without_a_limit_nothing_goes(tmp_path: Path) -> None:
     assert len(held(cache)) == 5
 
 
-def _write_slowly(folder: Path, connection: Connection) -> None:
-    def fetch(path: Path) -> None:
-        put(path)
-        age(path, GRACE * 10)
-        connection.send(path.name)
-        connection.recv()
-
-    FileCache(folder, limit=3 * SIZE).get("slow", fetch)
-    connection.send("done")
-
-
 @pytest.mark.parametrize("end", [Connection.send, None], ids=["goes on", "is killed"])
 def test_what_another_process_writes_stays_until_it_is_gone(
     cache: FileCache, end: Callable[[Connection, str], None] | None
 ) -> None:
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
-    writer = spawn.Process(target=_write_slowly, args=(cache.folder, theirs))
+    writer = spawn.Process(target=write_slowly, args=(cache.folder, theirs))
     writer.start()
     unfinished = ours.recv()
     for number in range(4):
@@ -101,17 +79,9 @@ def test_what_another_process_writes_stays_until_it_is_gone(
     assert unfinished not in held(cache)
 
 
-def _hammer(folder: Path, seed: int) -> None:
-    cache = FileCache(folder, limit=2 * SIZE)
-    for turn in range(150):
-        # Of its own, which the others remove; and a shared one, which is always in use.
-        age(cache.get(f"shared/{seed}-{turn % 7}", put), GRACE * 10)
-        assert cache.get("shared/f", put).stat().st_size == SIZE
-
-
 def test_several_processes_share_a_folder(tmp_path: Path) -> None:
     spawn = multiprocessing.get_context("spawn")
-    processes = [spawn.Process(target=_hammer, args=(tmp_path, seed)) for seed in (2, 3)]
+    processes = [spawn.Process(target=hammer, args=(tmp_path, seed)) for seed in (2, 3)]
     for process in processes:
         process.start()
     for process in processes:

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ def project() -> dict[str, Any]:
     return dict(document["project"])
 
 
+@cache
 def closure(extras: frozenset[str]) -> frozenset[str]:
     """Names of the distributions that installing the project with these extras brings."""
     table = project()
@@ -43,6 +45,7 @@ def closure(extras: frozenset[str]) -> frozenset[str]:
     return frozenset(name for name, _ in found)
 
 
+@cache
 def importable(extras: frozenset[str]) -> frozenset[str]:
     """Top-level packages that can be imported where only these extras are installed."""
     names = closure(extras)
