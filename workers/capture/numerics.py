@@ -1,6 +1,8 @@
 """What this machine would compute with: the numerics that stand in a snapshot's key."""
 
+from functools import lru_cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -62,11 +64,17 @@ def detect_numerics(
             torch.backends.cpu.get_cpu_capability() if on_cpu else torch.cuda.get_device_name()
         ),
         threads=threads if on_cpu else 0,
-        libraries={
-            "torch": torch.__version__,
-            "transformers": version("transformers"),
-            "sae_lens": version("sae-lens"),
-        },
+        libraries=dict(_libraries()),
+    )
+
+
+@lru_cache(maxsize=1)
+def _libraries() -> tuple[tuple[str, str], ...]:
+    """Read once: looking a version up reads the package's whole metadata."""
+    return (
+        ("torch", torch.__version__),
+        ("transformers", version("transformers")),
+        ("sae_lens", version("sae-lens")),
     )
 
 
@@ -96,5 +104,11 @@ def model_class(config: Any) -> Any:
 
 def has_sdpa(resolved: ResolvedCheckpoint) -> bool:
     """Whether a checkpoint's architecture has the ``sdpa`` attention beside ``eager``."""
-    folder = (resolved.base or resolved).path
+    full = resolved.base or resolved
+    return _has_sdpa(full.path, full.config_digest)
+
+
+# Asked for in every shard, of files whose digest has just been looked at.
+@lru_cache(maxsize=256)
+def _has_sdpa(folder: Path, _config_digest: str) -> bool:
     return bool(getattr(model_class(load_config(folder)), "_supports_sdpa", False))
