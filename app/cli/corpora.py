@@ -161,7 +161,10 @@ def import_corpus(
     if converted.left_out:
         say(plain(f"of another format, and left out: {', '.join(converted.left_out)}"))
     if not converted.concepts:
-        say("no document is labelled: features are watched, but not held against a concept")
+        say(
+            "no document is labelled, so no feature is held against a concept; --labels, --flag or "
+            "--class name a column of labels"
+        )
     if made is not None:
         _tell(made)
         return

@@ -41,7 +41,7 @@ def inspect_checkpoint_source(source: str, roots: Sequence[Path], *, allow_hub: 
     elif place is Place.HUB and not allow_hub:
         raise InvalidInputError(
             f"{source!r} is on the Hugging Face hub, which is not allowed here; set "
-            "FEATUREDRIFT_ALLOW_HUB=1 or give a local copy",
+            "FEATUREDRIFT_ALLOW_HUB=true or give a local copy",
             code="hub_not_allowed",
             field="source",
             value=source,

@@ -41,7 +41,7 @@ def inspect(body: DictionaryCreate, settings: Settings) -> DictionaryFacts | Non
         value = body.release if body.source is None else body.source
         raise InvalidInputError(
             f"{value!r} is on the Hugging Face hub, which is not allowed here; set "
-            "FEATUREDRIFT_ALLOW_HUB=1 or give a local copy as source",
+            "FEATUREDRIFT_ALLOW_HUB=true or give a local copy as source",
             code="hub_not_allowed",
             field=field,
             value=value,
