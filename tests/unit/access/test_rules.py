@@ -10,12 +10,11 @@ from app.access.guard import METRICS
 from app.access.principals import SCOPES, implied
 from app.access.rules import OPEN, RULES, SIGNED
 from app.access.tenancy import INTERNAL, conditions
-from app.main import create_app
-from app.settings import Settings
 from app.tables import Base
+from tests.support.application import application
 from tests.support.routes import OWN_DOORS, plain_routes_of, routes_of
 
-APPLICATION = create_app(Settings())
+APPLICATION = application()
 
 
 def test_every_route_has_a_rule_and_every_rule_a_route() -> None:

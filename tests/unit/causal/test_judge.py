@@ -74,15 +74,19 @@ def test_what_layer_normalisation_takes_out_is_correlational(
     assert abs(verdict["kl"]) < 1e-6
 
 
-def test_a_random_direction_is_not_called_causal(model: MakeModel, tokens: TokenizedCorpus) -> None:
+def test_a_random_direction_is_seldom_called_causal(
+    model: MakeModel, tokens: TokenizedCorpus
+) -> None:
     rng = np.random.default_rng(11)
     features: list[Feature] = [
         Direction(name=f"r{i}", site=LAST, vector=tuple(rng.standard_normal(WIDTH).tolist()))
-        for i in range(30)
+        for i in range(12)
     ]
     settings = replace(SETTINGS, random_directions=4, steering_documents=1)
     verdicts = judge(None, measure(model("llama"), tokens, features, {}, settings), each(tokens))
-    assert [name for name, found in verdicts.items() if found["verdict"] == "causal"] == []
+    causal = [name for name, found in verdicts.items() if found["verdict"] == "causal"]
+    # 2.5% on one side: more than 2 of 12 with probability .003.
+    assert len(causal) <= 2
 
 
 def test_an_effect_that_fades_is_found_and_the_same_weights_change_nothing(

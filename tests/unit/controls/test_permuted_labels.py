@@ -94,7 +94,7 @@ def test_the_same_documents_in_two_units_of_inference_are_untrusted() -> None:
 def test_honest_probes_lie_where_chance_puts_them() -> None:
     z = []
     for seed in range(60):
-        w = world(100 + seed, documents=60)
+        w = world(100 + seed, documents=60, length=40)
         check = probe_on_shifted_labels(
             Design([w.a[SITE]]), w.by_context, w.cluster, alpha=0.05, seed=seed
         )

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -13,6 +13,7 @@ from app.core.digests import canonical_json, sha256_bytes, sha256_file, sha256_j
 from app.core.errors import InvalidInputError, NotFoundError
 from app.core.ids import new_id
 from app.settings import Settings, redact
+from tests.support.depth import DEPTH
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -22,6 +23,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
+@settings(max_examples=30 * DEPTH)
 @given(st.dictionaries(st.text(), JSON))
 def test_key_order_never_changes_a_digest(value: dict[str, object]) -> None:
     backwards = dict(reversed(list(value.items())))

@@ -1,19 +1,16 @@
 """The OpenAPI document: an example for each request and response, and problems everywhere."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.main import create_app
-from app.settings import Settings
+from tests.support.application import application
 
 
 @pytest.fixture(scope="module")
-def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder: Path = tmp_path_factory.mktemp("data")
-    return create_app(Settings(data_dir=folder)).openapi()
+def document() -> dict[str, Any]:
+    return application().openapi()
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

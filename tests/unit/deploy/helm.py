@@ -1,9 +1,11 @@
 """Helm's own engine on the chart, in a process of its own: it brings Go's runtime along."""
 
+import atexit
 import json
 import os
 import subprocess
 import sys
+from functools import cache
 from typing import Any
 
 import yaml
@@ -30,17 +32,18 @@ _PROGRAM = """
 import json, sys
 import helm_python as helm
 
-order = json.load(sys.stdin)
-try:
-    if order["action"] == "lint":
-        answer = helm.lint(order["chart"], order["values"], strict=True)
-    else:
-        with helm.Chart.load(order["chart"]) as chart:
-            chart.validate_schema(order["values"])
-            answer = chart.render(order["values"], name="watch", namespace="ml")
-except helm.HelmError as error:
-    answer = {"error": str(error)}
-json.dump(answer, sys.stdout)
+for line in sys.stdin:
+    order = json.loads(line)
+    try:
+        if order["action"] == "lint":
+            answer = helm.lint(order["chart"], order["values"], strict=True)
+        else:
+            with helm.Chart.load(order["chart"]) as chart:
+                chart.validate_schema(order["values"])
+                answer = chart.render(order["values"], name="watch", namespace="ml")
+    except helm.HelmError as error:
+        answer = {"error": str(error)}
+    print(json.dumps(answer), flush=True)
 """
 
 
@@ -55,17 +58,29 @@ def merged(*layers: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _ask(action: str, values: dict[str, Any]) -> dict[str, Any]:
-    result = subprocess.run(
+@cache
+def _engine() -> "subprocess.Popen[str]":
+    process = subprocess.Popen(
         [sys.executable, "-c", _PROGRAM],
-        input=json.dumps({"action": action, "chart": os.fspath(CHART), "values": values}),
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        timeout=60,
     )
-    if result.returncode:
-        raise RuntimeError(result.stderr)
-    answer: dict[str, Any] = json.loads(result.stdout)
+    # It ends with its input.
+    atexit.register(process.communicate)
+    return process
+
+
+def _ask(action: str, values: dict[str, Any]) -> dict[str, Any]:
+    engine = _engine()
+    assert engine.stdin
+    assert engine.stdout
+    order = {"action": action, "chart": os.fspath(CHART), "values": values}
+    print(json.dumps(order), file=engine.stdin, flush=True)
+    line = engine.stdout.readline()
+    if not line:
+        raise RuntimeError(f"Helm's engine ended with status {engine.wait()}")
+    answer: dict[str, Any] = json.loads(line)
     if "error" in answer:
         raise ChartError(answer["error"])
     return answer

@@ -108,7 +108,9 @@ def imports(path: Path) -> set[str]:
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.add(node.module.partition(".")[0])
-        pending += ast.iter_child_nodes(node)
+        pending += (
+            child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr)
+        )
     return found - sys.stdlib_module_names
 
 

@@ -10,11 +10,10 @@ import jsonschema
 import pytest
 from pydantic import TypeAdapter
 
-from app.main import create_app
 from app.monitors.policy import DriftPolicy
 from app.registry.definitions import Feature
 from app.registry.documents import Document
-from app.settings import Settings
+from tests.support.application import application
 from tests.unit.docs.pages import Code, code_of, logical_lines, pages
 
 FEATURES: TypeAdapter[list[Feature]] = TypeAdapter(list[Feature])
@@ -22,7 +21,7 @@ FEATURES: TypeAdapter[list[Feature]] = TypeAdapter(list[Feature])
 
 @pytest.fixture(scope="module")
 def description() -> dict[str, Any]:
-    return create_app(Settings()).openapi()
+    return application().openapi()
 
 
 def blocks() -> Iterator[Code]:

@@ -255,7 +255,7 @@ def test_the_worst_that_there_may_be_fits() -> None:
     ] * 6
     variants = [
         {"perturbation": f"{i} {hidden[:500]}", "pairs": 3, "baseline": 0.1, "candidate": 0.2}
-        for i in range(40)
+        for i in range(15)
     ]
     features = [
         drifted(
@@ -265,7 +265,7 @@ def test_the_worst_that_there_may_be_fits() -> None:
             concept=name,
             reason=hidden,
             robustness=variants,
-            what_breaks_it=[hidden] * 20,
+            what_breaks_it=[hidden] * 8,
             passages=passages,
         )
         for i in range(200)

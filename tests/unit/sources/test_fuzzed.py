@@ -20,11 +20,12 @@ from app.sources.checkpoint import inspect_checkpoint, inspect_checkpoint_source
 from app.sources.dictionary import inspect_dictionary_source
 from app.sources.locations import Place, local_directory, place_of
 from app.sources.safetensors_header import BadSafetensorsError, read_header
+from tests.support.depth import DEPTH
 from workers.capture.sites import parse_site
 from workers.errors import EvaluationError
 
 fuzzed = settings(
-    max_examples=200,
+    max_examples=50 * DEPTH,
     deadline=None,
     derandomize=True,
     database=None,

@@ -33,7 +33,7 @@ def test_the_latent_that_is_the_concept_is_found_and_nothing_else_is() -> None:
     # By construction: on at 80% of the concept's tokens, and at 2% of all.
     often, seldom = 0.8 + 0.2 * 0.02, 0.02
     missed = 0
-    for seed in range(10):
+    for seed in range(6):
         found = suggest(planted(seed).material(), [CONCEPT], replace(QUICK, seed=seed))
         assert recommended(found) == [PLANTED]
         proposal = proposals(found, CONCEPT)[PLANTED]
@@ -42,12 +42,12 @@ def test_the_latent_that_is_the_concept_is_found_and_nothing_else_is() -> None:
             ("firing", np.log(often / seldom)),
         ):
             missed += not proposal[name]["lower"] < truth < proposal[name]["upper"]
-    # Of 20 intervals of 97.5% each: more than 3 would be missed once in a thousand times.
-    assert missed <= 3
+    # Of 12 intervals of 97.5% each: more than 2 would be missed three times in a thousand.
+    assert missed <= 2
 
 
 def test_of_noise_nothing_is_recommended() -> None:
-    seeds = 20
+    seeds = 10
     wrong = [
         seed
         for seed in range(seeds)
@@ -59,7 +59,8 @@ def test_of_noise_nothing_is_recommended() -> None:
             )
         )
     ]
-    assert len(wrong) <= 0.05 * seeds
+    # At the level of 5%: any two of ten have a chance of 9%, and benchmarks/suggestions draws many.
+    assert len(wrong) <= 1
 
 
 def test_a_concept_that_is_a_word_is_left_to_the_word() -> None:
