@@ -52,10 +52,17 @@ class Stage:
     """Servers that can be restarted, faults that can be ordered, and one question to ask."""
 
     def __init__(
-        self, folder: Path, servers: Path, *, proxied: bool = False, **settings: Any
+        self,
+        folder: Path,
+        servers: Path,
+        *,
+        proxied: bool = False,
+        children: int = CHILDREN,
+        **settings: Any,
     ) -> None:
         """Start the servers; `proxied` puts a proxy between Redis and everybody."""
         self.folder = folder
+        self.children = children
         self.servers = servers
         self.faults = folder / "faults"
         self.faults.mkdir()
@@ -94,7 +101,7 @@ class Stage:
         """One more worker that obeys orders."""
         settings = settings or self.settings
         log = self.folder / "worker.log"
-        return Worker(settings, log, CHILDREN, self.faults, forked=True, skew=self.skew)
+        return Worker(settings, log, self.children, self.faults, forked=True, skew=self.skew)
 
     def replace_worker(self) -> None:
         """A new worker in the place of one that has ended."""
@@ -131,10 +138,6 @@ class Stage:
     def ask(self) -> UUID:
         """Accept an evaluation of the same question; snapshots of the last one are forgotten."""
         if self._question is None:
-            root = self.folder / "models"
-            dictionary = self.world.dictionary(save_dictionary(root / "dictionary"))
-            model = self.world.model()
-            features = self.world.feature_set(features_of_all_kinds(dictionary))
             with self.world.database.unit_of_work() as session:
                 # Nobody listens there; what is to be sent is counted.
                 session.add(
@@ -147,14 +150,22 @@ class Stage:
                         secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
                     )
                 )
-            self._question = (
-                self.world.monitor(model, self.world.corpus(), feature_set=features),
-                self.world.checkpoint(model, save_checkpoint(root / "other", seed=1)),
-                self.world.checkpoint(model, save_checkpoint(root / "base")),
-            )
+            self._question = self.make_question()
         else:
             self.world.forget_snapshots()
         return self.world.evaluate(*self._question)
+
+    def make_question(self) -> tuple[UUID, UUID, UUID]:
+        """Register what is asked about: a monitor, the candidate and the baseline."""
+        root = self.folder / "models"
+        dictionary = self.world.dictionary(save_dictionary(root / "dictionary"))
+        model = self.world.model()
+        features = self.world.feature_set(features_of_all_kinds(dictionary))
+        return (
+            self.world.monitor(model, self.world.corpus(), feature_set=features),
+            self.world.checkpoint(model, save_checkpoint(root / "other", seed=1)),
+            self.world.checkpoint(model, save_checkpoint(root / "base")),
+        )
 
     def answer(self) -> Evaluation:
         """Ask, and wait for the end."""
