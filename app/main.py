@@ -76,6 +76,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version="1",
         description=_DESCRIPTION,
         lifespan=_lifespan,
+        docs_url=None,
         redoc_url=None,
         dependencies=[Depends(authorize)],
         # Ours has the route's template, the request's id, and the way on to the workers.

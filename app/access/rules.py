@@ -129,6 +129,7 @@ RULES: Mapping[str, str] = MappingProxyType(
         # Documentation, with nothing of a deployment in it: whoever is paged reads it at once.
         "GET /runbooks/": OPEN,
         "GET /runbooks/{alert}": OPEN,
+        "GET /docs": OPEN,
         "GET /v1/schemas/report-1.json": OPEN,
         # Here a key is given, and the form's style has to load before.
         "GET /sign-in": OPEN,

@@ -1,12 +1,8 @@
 """Security headers of every answer; a route or page that says its own keeps it."""
 
-import base64
-import re
 from collections.abc import Mapping
-from hashlib import sha256
 from types import MappingProxyType
 
-from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,8 +22,6 @@ COMMON: Mapping[str, str] = MappingProxyType(
     }
 )
 _TRANSPORT = "max-age=31536000"
-_DOCS = "/docs"
-_CDN = "https://cdn.jsdelivr.net"
 
 
 class SecurityHeaders:
@@ -54,32 +48,6 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
-                if scope["path"] == _DOCS:
-                    headers["Content-Security-Policy"] = docs_policy(scope["app"].title)
             await send(message)
 
         await self._app(scope, receive, headed)
-
-
-def docs_policy(title: str) -> str:
-    """What the page of the API's own documentation may load: FastAPI takes Swagger UI from a CDN.
-
-    Of scripts in the page itself just the one that FastAPI writes, by its hash.
-    """
-    page = bytes(
-        get_swagger_ui_html(
-            openapi_url="/openapi.json",
-            title=f"{title} - Swagger UI",
-            oauth2_redirect_url="/docs/oauth2-redirect",
-        ).body
-    ).decode()
-    hashes = [
-        base64.b64encode(sha256(script.encode()).digest()).decode()
-        for script in re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
-    ]
-    scripts = " ".join([_CDN, *(f"'sha256-{each}'" for each in hashes)])
-    return (
-        f"default-src 'none'; script-src {scripts}; style-src {_CDN} 'unsafe-inline'; "
-        "img-src 'self' data: https://fastapi.tiangolo.com; connect-src 'self'; base-uri 'none'; "
-        "form-action 'none'; frame-ancestors 'none'"
-    )

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
-from app.web import sign_in, static_files
+from app.web import api_docs, sign_in, static_files
 from app.web.errors import install_page_errors
 from app.web.routes import (
     alerts,
@@ -22,6 +22,7 @@ from app.web.signing import Signer
 
 ROUTERS: tuple[APIRouter, ...] = (
     sign_in.router,
+    api_docs.router,
     home.router,
     models.router,
     line.router,

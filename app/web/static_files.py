@@ -1,9 +1,11 @@
-"""The pages' own style and scripts, under addresses that change with their content."""
+"""Style and scripts of the pages, under addresses that change with their content."""
 
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path as FilePath
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
@@ -36,7 +38,7 @@ class StaticFile:
 def static_files() -> dict[str, StaticFile]:
     """Name → file: all there are, read once."""
     found = {}
-    for entry in (files("app.web") / "static").iterdir():
+    for entry in (*(files("app.web") / "static").iterdir(), *_swagger_ui()):
         media_type = _TYPES.get(entry.name.rpartition(".")[2])
         if media_type is None:
             continue
@@ -46,6 +48,15 @@ def static_files() -> dict[str, StaticFile]:
         digest = hashlib.sha256(content).hexdigest()
         found[entry.name] = StaticFile(content, media_type, digest[:16])
     return found
+
+
+def _swagger_ui() -> list[FilePath]:
+    """Its files, of a package that is looked for and not imported: it would make applications."""
+    found = find_spec("fastapi_offline")
+    if found is None or not found.submodule_search_locations:
+        return []
+    folder = FilePath(found.submodule_search_locations[0]) / "static"
+    return sorted(folder.glob("swagger-ui*"))
 
 
 def static_path(name: str) -> str:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 
-OWN_DOORS = frozenset({"/openapi.json", "/docs", "/docs/oauth2-redirect"})
-"""Plain routes that show what the API is, and nothing that is in it."""
+OWN_DOORS = frozenset({"/openapi.json"})
+"""The plain route that shows what the API is, and nothing that is in it."""
 
 
 def routes_of(app: FastAPI) -> Iterator[str]:
