@@ -19,6 +19,7 @@ from app.core.key_text import is_whole as is_whole_key
 from app.integrations.mlflow.mapping import MlflowModel
 
 SECRETS_DIR = Path("/run/secrets")
+LONGEST_SESSION = 30 * 86400.0
 
 
 class Settings(BaseSettings):
@@ -95,7 +96,7 @@ class Settings(BaseSettings):
         "key_pepper, else <data_dir>/session_secret, which is made.",
     )
     session_lifetime: float = Field(
-        default=12 * 3600.0, ge=60, le=30 * 86400, description="Of a sign-in to the web pages."
+        default=12 * 3600.0, ge=60, le=LONGEST_SESSION, description="Of a sign-in to the web pages."
     )
     max_body_bytes: int = Field(default=64 << 20, ge=1024, description="Larger requests get 413.")
     header_timeout: float = Field(

@@ -2,6 +2,7 @@
 
 from app.access import audit_tables as audit
 from app.access import keys_tables as keys
+from app.access import sessions_tables as sessions
 from app.access import tables as access
 from app.alerts import tables as alerts
 from app.core.tables import Base
@@ -24,6 +25,7 @@ __all__ = [
     "registry",
     "repairs",
     "retention",
+    "sessions",
     "verdicts",
     "webhooks",
 ]

@@ -9,6 +9,7 @@ from uuid import UUID
 from fastapi import Depends, Request
 
 from app.access import keys_repository as repository
+from app.access import sessions
 from app.access.attempts import FailedAttempts
 from app.access.keys_pepper import read_pepper
 from app.access.keys_tables import ApiKey
@@ -140,21 +141,21 @@ class Authenticator:
         code, detail = reason or _UNKNOWN
         raise AuthenticationError(detail, code=code)
 
-    def principal_of_id(
-        self, key_id: UUID, signed_in_at: datetime | None = None
+    def principal_of_session(
+        self, identity: UUID, key_id: UUID, signed_in_at: datetime
     ) -> Principal | None:
-        """The principal of a key that was checked before, if it still works: for sessions.
+        """The principal of a session of the web pages, if neither it nor its key has ended.
 
         Args:
-            signed_in_at: when it was checked; a key that has been rotated since is another key, as
-                soon as the one before it works no longer.
+            signed_in_at: when the key was checked; one that has been rotated since is another key,
+                as soon as the one before it works no longer.
         """
         moment = self._clock()
         with self._database.unit_of_work() as session:
             row = repository.get_key(session, key_id)
             if row is None or _ended(row, moment) is not None:
                 return None
-            if signed_in_at is not None and _replaced(row, signed_in_at, moment):
+            if _replaced(row, signed_in_at, moment) or sessions.has_ended(session, identity):
                 return None
             return _principal(row)
 

@@ -40,7 +40,14 @@ from app.webhooks.tables import Delivery, Webhook
 
 INTERNAL = frozenset(
     {
-        *("idempotency_keys", "model_access", "snapshots", "evaluation_snapshots", "shards"),
+        *(
+            "idempotency_keys",
+            "model_access",
+            "ended_sessions",
+            "snapshots",
+            "evaluation_snapshots",
+            "shards",
+        ),
         *("outbox", "retired_artifacts", "retention_runs", "audit_chain", "audit_head"),
     }
 )

@@ -12,7 +12,7 @@ from app.core.requests import UNMATCHED, route_template
 from app.web.addresses import sign_in_path
 from app.web.headers import COMMON
 from app.web.rendering import page
-from app.web.session import end, may_be_page, read_cookie
+from app.web.session import forget, has_cookie, may_be_page
 
 _HEADINGS = {
     400: "That request makes no sense here",
@@ -92,7 +92,7 @@ def _to_sign_in(request: Request) -> Response:
     response = RedirectResponse(
         sign_in_path(request), 303, headers={**COMMON, "Cache-Control": "no-store"}
     )
-    if read_cookie(request, "featuredrift_session") is not None:
-        # Its key works no longer, or its time is over.
-        end(request, response)
+    if has_cookie(request):
+        # Its key works no longer, it was ended elsewhere, or its time is over.
+        forget(request, response)
     return response

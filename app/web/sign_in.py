@@ -51,15 +51,15 @@ def sign_in(request: Request, form: CheckedForm) -> Response:
         return _form(request, target, refused, status=403)
     response = _to(target)
     assert principal.key_id is not None  # noqa: S101 - refused above
-    session.begin(request, response, principal.key_id)
+    session.begin(request, response, principal, principal.key_id)
     return response
 
 
 @router.post("/sign-out")
-def sign_out(request: Request, _form: CheckedForm) -> Response:
-    """End the browser's session."""
+def sign_out(request: Request, _form: CheckedForm, principal: session.PagePrincipal) -> Response:
+    """End the browser's session, and every copy of it."""
     response = _to("/sign-in")
-    session.end(request, response)
+    session.end(request, response, principal)
     return response
 
 

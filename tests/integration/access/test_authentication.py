@@ -10,6 +10,7 @@ from app.access.attempts import ALLOWED
 from app.access.authentication import Authenticator, require
 from app.access.keys_tables import ApiKey
 from app.core.database import Database
+from app.core.ids import new_id
 from app.core.key_text import new_key
 from app.main import create_app
 from app.settings import Settings
@@ -286,15 +287,15 @@ def test_a_session_asks_again_whether_its_key_works(database: Database, locked: 
     make_key(database, "reader", "read", "bot")
     authenticator = Authenticator(database, locked)
     with database.unit_of_work() as session:
-        identity = session.query(ApiKey).one().id
+        key = session.query(ApiKey).one().id
 
-    principal = authenticator.principal_of_id(identity)
+    principal = authenticator.principal_of_session(new_id(), key, datetime.now(UTC))
 
     assert principal is not None
     assert (principal.name, principal.models) == ("reader", frozenset({"bot"}))
     with database.unit_of_work() as session:
         session.execute(update(ApiKey).values(revoked_at=datetime.now(UTC)))
-    assert authenticator.principal_of_id(identity) is None
+    assert authenticator.principal_of_session(new_id(), key, datetime.now(UTC)) is None
 
 
 def test_a_forgotten_route_is_for_an_unbound_admin_only(

@@ -9,10 +9,14 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select, update
 
 from app.access import keys_service
+from app.access.audit_chain import verify
+from app.access.audit_tables import AuditEvent
 from app.access.keys_schemas import KeyRotation, Revocation
 from app.access.keys_tables import ApiKey
+from app.access.sessions_tables import EndedSession
 from app.core.clock import now
 from app.core.database import Database
+from app.core.ids import new_id
 from app.core.key_text import new_key
 from app.main import create_app
 from app.settings import Settings
@@ -47,7 +51,7 @@ def test_a_page_leads_to_the_sign_in_and_the_sign_in_back_to_the_page(
     assert browser.get("/sign-in?next=/models").headers["location"] == "/models"
 
 
-def test_the_cookie_holds_the_keys_id_alone_and_no_script_reads_it(
+def test_the_cookie_holds_the_ids_of_key_and_session_and_no_script_reads_it(
     browser: Browser, database: Database
 ) -> None:
     key = make_key(database, "ada", "read")
@@ -62,8 +66,8 @@ def test_the_cookie_holds_the_keys_id_alone_and_no_script_reads_it(
     assert not any(attribute.startswith("domain") for attribute in attributes)
     application: Any = browser.http.app
     signed = cookie.split(";")[0].partition("=")[2]
-    value, _ = application.state.signer.read("session", signed, 60)
-    assert value == str(key_id(database, "ada"))
+    (_, key_named), _ = application.state.signer.read("signed-in", signed, 60)
+    assert key_named == str(key_id(database, "ada"))
     assert key not in cookie
 
 
@@ -148,6 +152,58 @@ def test_signing_out_ends_the_session_and_needs_a_form(reader: Browser) -> None:
     assert reader.send("/", "/sign-out").headers["location"] == "/sign-in"
 
     assert reader.get("/").status_code == 303
+
+
+def test_signing_out_ends_every_copy_of_the_cookie_and_no_other_session(
+    reader: Browser, client: TestClient, database: Database
+) -> None:
+    thief, elsewhere = Browser(client), Browser(client)
+    thief.http.cookies.update(reader.http.cookies)
+    with database.unit_of_work() as session:
+        which = session.scalars(select(ApiKey.id)).one()
+        key = keys_service.rotate(
+            session, which, KeyRotation(by="ada", overlap=3600), PEPPER.encode()
+        )[1]
+    assert elsewhere.sign_in(key).status_code == 303
+    assert thief.get("/").status_code == 200
+    # One that is good no longer, which the next to sign out takes away.
+    with database.unit_of_work() as session:
+        session.add(EndedSession(id=new_id(), until=now() - timedelta(seconds=1)))
+
+    reader.send("/", "/sign-out")
+
+    ended = thief.get("/models")
+    assert ended.headers["location"] == "/sign-in?next=/models"
+    assert COOKIE not in thief.http.cookies
+    assert elsewhere.get("/").status_code == 200
+    with database.unit_of_work() as session:
+        assert session.scalars(select(EndedSession.until)).one() > now() + timedelta(days=29)
+
+
+def test_who_signs_in_and_out_stands_in_the_audit_trail(
+    browser: Browser, database: Database
+) -> None:
+    key = make_key(database, "ada", "read", "bot")
+    browser.sign_in(new_key())
+    browser.sign_in(key)
+    # The same form, sent twice.
+    token = browser.token("/")
+    cookies = dict(browser.http.cookies)
+    for _ in range(2):
+        browser.http.cookies.update(cookies)
+        browser.http.post("/sign-out", data={"csrf_token": token})
+
+    with database.unit_of_work() as session:
+        events = session.scalars(
+            select(AuditEvent).where(AuditEvent.subject_kind == "session").order_by(AuditEvent.id)
+        ).all()
+    assert [(one.action, one.actor, one.principal, one.model) for one in events] == [
+        ("session.begun", "ada", "ada", "bot"),
+        ("session.ended", "ada", "ada", "bot"),
+    ]
+    assert {one.key_id for one in events} == {key_id(database, "ada")}
+    assert len({one.subject_id for one in events}) == 1
+    assert verify(database).whole
 
 
 @pytest.mark.parametrize(
