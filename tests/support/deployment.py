@@ -21,7 +21,7 @@ from sqlalchemy import delete, select
 from app.core.artifacts import ArtifactStore
 from app.core.clock import now
 from app.core.database import Database, make_engine
-from app.core.digests import sha256_json
+from app.core.digests import sha256_bytes, sha256_json
 from app.core.faults import VARIABLE
 from app.core.ids import new_id
 from app.embedded.environment import child_environment
@@ -154,7 +154,7 @@ class World:
     def corpus(self, values: Sequence[dict[str, Any]] | None = None) -> UUID:
         parsed = parse_objects(values or documents())
         data = to_jsonl(parsed)
-        digest = sha256_json([data.decode()])
+        digest = sha256_bytes(data)
         key = f"corpora/{digest}/documents.jsonl"
         self.store.write_bytes(key, data)
         facts = describe(parsed)

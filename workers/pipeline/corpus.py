@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.digests import sha256_json
+from app.core.digests import sha256_bytes, sha256_json
 from app.core.errors import InvalidInputError
 from app.registry.documents import Document, parse_jsonl, units_of_inference
 from app.registry.tables import Corpus
@@ -23,10 +23,11 @@ def documents_of(context: Context, corpus: Corpus) -> list[Document]:
     """The documents of a corpus, in order.
 
     Raises:
-        EvaluationError: the artifact is gone or damaged.
+        EvaluationError: the artifact is gone, damaged, or not what was registered.
     """
     try:
-        return parse_jsonl(context.store.read_bytes(corpus.artifact_key))
+        data = context.store.read_bytes(corpus.artifact_key)
+        documents = parse_jsonl(data)
     except FileNotFoundError:
         raise EvaluationError(
             "corpus_missing",
@@ -37,6 +38,15 @@ def documents_of(context: Context, corpus: Corpus) -> list[Document]:
         raise EvaluationError(
             "corpus_damaged", f"corpus {corpus.name!r} in the artifact store: {error.detail}"
         ) from error
+    found = sha256_bytes(data)
+    if found != corpus.digest:
+        raise EvaluationError(
+            "corpus_changed",
+            f"the documents of corpus {corpus.name!r} in the artifact store have digest {found}, "
+            f"and {corpus.digest} was registered; put the right file back at "
+            f"{corpus.artifact_key}, or register what is there as another corpus",
+        )
+    return documents
 
 
 def labels_of(context: Context, corpus: Corpus, *, with_texts: bool) -> CorpusLabels:

@@ -176,12 +176,14 @@ def test_a_dictionary_that_changed_after_registration(
     _failed(run(checkpoints["other"], latent), "dictionary_changed", name)
 
 
-def test_a_corpus_that_is_gone_from_the_store(
+def test_a_corpus_that_is_another_or_gone_from_the_store(
     world: World, run: Run, checkpoints: dict[str, Path]
 ) -> None:
     corpus = world.corpus([{"id": "only-here", "text": "a text of its own"}])
     for key in list(world.store.list_keys("corpora")):
         if b"only-here" in world.store.read_bytes(key):
+            world.store.write_bytes(key, world.store.read_bytes(key).replace(b"own", b"foe"))
+            _failed(run(checkpoints["other"], corpus=corpus), "corpus_changed", key)
             world.store.delete_prefix(key)
     _failed(run(checkpoints["other"], corpus=corpus), "corpus_missing")
 
