@@ -26,7 +26,7 @@ class Thing(Base):
 '''
 
 
-SMALL = Recipe(max_characters=5_000, max_probe_characters=4_000, probe_documents=30)
+SMALL = Recipe(max_characters=3_000, max_probe_characters=2_400, probe_documents=30)
 
 
 def texts(source: str) -> dict[str, list[str]]:
@@ -90,7 +90,7 @@ def test_probe_documents_are_short_and_never_trained_on(
 ) -> None:
     training, probe = split
     assert {d.id for d in training}.isdisjoint(d.id for d in probe)
-    assert max(len(d.text) for d in probe) <= 4_000
+    assert max(len(d.text) for d in probe) <= 2_400
     assert not any("test" in d.id.split("/") for d in [*training, *probe])
 
 
