@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import check_jsonschema
+import click.testing
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -35,15 +37,10 @@ JOB = GITLAB["featuredrift-gate"]
 )
 def test_the_platforms_own_schema_is_kept(name: str, schema: str) -> None:
     special = ["--data-transform", "gitlab-ci"] if "gitlab" in schema else []
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema),
-            *(*special, str(EXAMPLES / name)),
-        ],
-        capture_output=True,
-        text=True,
+    done = click.testing.CliRunner().invoke(
+        check_jsonschema.main, ["--builtin-schema", schema, *special, str(EXAMPLES / name)]
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.exit_code == 0, done.output
 
 
 def test_no_fork_runs_on_our_own_machines() -> None:
