@@ -2,29 +2,32 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
 
+from app.core.ids import new_id
+from app.embedded.redis import RedisServer
 from app.main import create_app
 from app.registry.documents import parse_objects
 from app.registry.perturbations import with_variants
 from app.settings import Settings
-from tests.integration.pipeline.conftest import (  # noqa: F401 - fixtures of ours, a second time
-    checkpoints,
-    deployment_settings,
-    world,
-)
 from tests.support.deployment import (
     CONTROLS_TO_CHOOSE,
     World,
+    connected,
+    dispatching,
     documents,
     features_of_all_kinds,
+    save_dictionary,
+    working,
 )
-from tests.support.models import random_model, train_tokenizer
+from tests.support.line import TINY
+from tests.support.models import random_model, save_checkpoint, train_tokenizer
 from tests.support.serving import serving
 from workers.demo.checkpoints import rotate
 
@@ -47,21 +50,59 @@ class Line:
 
 
 @pytest.fixture(scope="session")
-def judged(world: World, checkpoints: dict[str, Path]) -> Line:  # noqa: F811 - the fixtures
+def reports_settings(
+    postgres_url: str, redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Settings]:
+    """Settings of a deployment whose snapshots are one shard each."""
+    folder = tmp_path_factory.mktemp("reports")
+    (folder / "models").mkdir()
+    name = f"test_{new_id().hex}"
+    server = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template"))
+    url = make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
+    yield Settings(
+        DATABASE_URL=url,
+        REDIS_URL=redis_server.url,
+        queue=name,
+        data_dir=folder,
+        model_roots=(folder / "models",),
+        **TINY,
+    )
+    with server.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    server.dispose()
+
+
+@pytest.fixture(scope="session")
+def reports_world(reports_settings: Settings) -> Iterator[World]:
+    """A running deployment."""
+    log = reports_settings.data_dir / "worker.log"
+    with (
+        connected(reports_settings) as world,
+        dispatching(reports_settings),
+        working(reports_settings, log),
+    ):
+        yield world
+
+
+@pytest.fixture(scope="session")
+def judged(reports_world: World) -> Line:
     """Evaluations of one line: `stable` is the earlier one of its monitor, `drifted` the later."""
+    world = reports_world
     model = random_model("llama")
     rotate(model, seed=3)
     rotated = world.models / "rotated"
     model.save_pretrained(rotated)
     train_tokenizer().save_pretrained(rotated)
     line = world.model()
-    dictionary = world.dictionary(checkpoints["dictionary"])
+    dictionary = world.dictionary(save_dictionary(world.models / "dictionary"))
     features = world.feature_set(features_of_all_kinds(dictionary))
     values = [one.to_json() for one in with_variants(parse_objects(documents(80)), ["case"])]
     corpus = world.corpus(values)
     ids = {
-        "base": world.checkpoint(line, checkpoints["base"]),
-        "same": world.checkpoint(line, checkpoints["same"]),
+        "base": world.checkpoint(line, save_checkpoint(world.models / "base")),
+        "same": world.checkpoint(line, save_checkpoint(world.models / "same")),
         "rotated": world.checkpoint(line, rotated),
         "gone": world.checkpoint(line, world.models / "never-there"),
     }
@@ -87,14 +128,14 @@ def judged(world: World, checkpoints: dict[str, Path]) -> Line:  # noqa: F811 - 
 
 
 @pytest.fixture(scope="session")
-def client(deployment_settings: Settings) -> Iterator[TestClient]:  # noqa: F811 - the fixture
+def client(reports_settings: Settings) -> Iterator[TestClient]:
     """Requests to the application on the deployment's database."""
-    with TestClient(create_app(deployment_settings)) as client:
+    with TestClient(create_app(reports_settings)) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
-def api_url(deployment_settings: Settings) -> Iterator[str]:  # noqa: F811 - the fixture
+def api_url(reports_settings: Settings) -> Iterator[str]:
     """The application behind a real socket."""
-    with serving(deployment_settings) as url:
+    with serving(reports_settings) as url:
         yield url
