@@ -4,6 +4,7 @@ A server process imports torch, SAELens and the pipeline once, with one thread, 
 process that is asked for. What then runs is what production runs; only its imports are shared.
 """
 
+import importlib
 import multiprocessing
 import os
 import signal
@@ -112,9 +113,10 @@ def _begin(
     sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
     os.environ.clear()
     os.environ.update(env)
-    # Read from the environment when the module was imported, which was in the server.
+    # Both read the environment when they were imported, which was in the server.
     folder = env.get(faults.VARIABLE)
     faults._FOLDER = folder
+    importlib.reload(importlib.import_module("huggingface_hub.constants"))
     if skew is not None:
         _let_clock_jump(skew)
     target(*arguments)

@@ -1,4 +1,4 @@
-"""A running service with a worker, beside a stand-in of the hub."""
+"""A running service, beside a stand-in of the hub."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from app.embedded.redis import RedisServer
 from app.settings import Settings
 from tests.integration.cli.commands import Terminal
 from tests.integration.imports.hub import Hub, serving_hub
-from tests.support.deployment import SITE, dispatching, save_dictionary, working
+from tests.support.deployment import SITE, save_dictionary
 from tests.support.models import save_checkpoint
 from tests.support.serving import serving
 
@@ -46,14 +46,14 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         yield hub
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def service(
     hub: Hub,
     postgres_url: str,
     redis_server: RedisServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[str, Settings]]:
-    """The URL and settings of a running service: API, dispatcher and worker."""
+    """The URL and settings of a running service, whose work nobody does yet."""
     folder = tmp_path_factory.mktemp("service")
     models = folder / "models"
     models.mkdir()
@@ -78,12 +78,7 @@ def service(
         batch_tokens=512,
         tokens_per_shard=1024,
     )
-    with (
-        capture_logs(),
-        serving(settings) as address,
-        dispatching(settings),
-        working(settings, folder / "worker.log"),
-    ):
+    with capture_logs(), serving(settings) as address:
         yield address, settings
     with server.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))

@@ -1,8 +1,6 @@
 """Every form of import by its command, against a running service."""
 
 import json
-import subprocess
-import sys
 from io import StringIO
 from pathlib import Path
 
@@ -175,17 +173,10 @@ def test_a_release_and_a_list_that_stands_on_it(
 
 def test_a_repository_of_ones_own(terminal: Terminal, hub: Hub) -> None:
     command = ("features", "import", "saelens")
-    done = json.loads(terminal.ok(*command, "own", OWN, "first", "--dry-run", "--json"))
-    assert (done["site"], done["repository"]) == (SITE, OWN)
     _, _, said = terminal.run(*command, "own", OWN, "norm")
     assert "reads blocks.1.ln2.hook_normalized, which is not captured" in said
     _, _, said = terminal.run(*command, "own", OWN, "second")
     assert "the repository has no configuration of that id" in said
-    _, _, said = terminal.run(*command, "own", "acme/none", "second")
-    assert "there is no such repository on the hub, or it is private" in said
-    hub.gated.add("acme/closed")
-    _, _, said = terminal.run(*command, "own", "acme/closed", "x")
-    assert "it is gated; accept its terms" in said
 
 
 def test_a_release_that_is_misspelt_asks_nobody(terminal: Terminal, hub: Hub) -> None:
@@ -208,37 +199,3 @@ def test_how_far_it_is_shows_at_a_terminal(
     terminal.ok("corpora", "import", "bar", "c.txt", "--dry-run")
     assert "c.txt" in seen.getvalue()
     assert "100%" in seen.getvalue()
-
-
-_LOADS = """
-import sys
-from pathlib import Path
-from workers.errors import EvaluationError
-from workers.features.dictionaries import load_dictionary
-
-cache, *names = sys.argv[1:]
-for name in names:
-    release, _, sae_id = name.rpartition("/")
-    try:
-        found = load_dictionary(
-            "d", release=release, sae_id=sae_id, roots=[], cache=Path(cache), allow_hub=True
-        )
-        print(found.d_sae, found.site)
-    except EvaluationError as error:
-        print(error.code)
-"""
-
-
-def test_what_the_hub_does_not_have_fails_at_once(hub: Hub, tmp_path: Path) -> None:
-    hub.gated.add("acme/closed")
-    names = (f"{OWN}/first", f"{OWN}/none", "acme/none/x", "acme/closed/x", f"{RELEASE}/none")
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", _LOADS, str(tmp_path), *names],
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
-    assert done.stdout.split("\n") == [
-        *(f"24 {SITE}", "source_missing", "source_missing", "hub_refused", "source_missing"),
-        "",
-    ], done.stderr

@@ -5,7 +5,10 @@ import os
 import re
 import subprocess
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,35 +17,60 @@ from safetensors.numpy import save_file
 from app.client import Client
 from app.settings import Settings
 from tests.integration.cli.commands import Terminal
-from tests.integration.imports.conftest import OWN
+from tests.integration.imports.conftest import OWN, RELEASE, SAE_ID
+from tests.integration.imports.fetching import describe_releases, load_dictionaries
 from tests.integration.imports.hub import Hub
-from tests.support.deployment import CONTROLS_TO_CHOOSE, documents
+from tests.support.deployment import (
+    CONTROLS_TO_CHOOSE,
+    SITE,
+    dispatching,
+    documents,
+    fault_environment,
+    working,
+)
+from tests.support.forked import ForkedProcess
 
 PAGE = Path(__file__).parents[3] / "docs" / "importing.md"
 
 
-@pytest.mark.timeout(1200)
+@pytest.fixture(scope="module")
+def worked(
+    service: tuple[str, Settings], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Settings]]:
+    """The service, with a worker."""
+    log = tmp_path_factory.mktemp("worker") / "worker.log"
+    with dispatching(service[1]), working(service[1], log, forked=True):
+        yield service
+
+
+@pytest.mark.timeout(600)
 def test_the_page_on_importing_does_what_it_shows(
-    service: tuple[str, Settings], hub: Hub, tmp_path: Path, client: Client
+    service: tuple[str, Settings],
+    hub: Hub,
+    tmp_path: Path,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     url, settings = service
     blocks = re.findall(r"^```(sh|python)\n(.*?)^```$", PAGE.read_text(), re.S | re.M)
     assert len(blocks) >= 15
-    environment = {
-        **os.environ,
-        "FEATUREDRIFT_URL": url,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PYTHONPATH": str(PAGE.parents[1]),
-    }
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FEATUREDRIFT_URL", url)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     said = []
+    session: dict[str, Any] = {}
     for language, block in blocks:
         block = block.replace("/models/", f"{settings.allowed_roots[0]}/")
+        # What a worker makes of it is the next test's.
+        block = re.sub(r" --watch$", "", block, flags=re.M)
         if language == "python":
-            command = [sys.executable, "-W", "ignore", "-c", _with_earlier(blocks, block)]
-        else:
-            command = ["bash", "-euo", "pipefail", "-c", block]
+            # One after the other, as in a notebook.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                exec(compile(block, str(PAGE), "exec"), session)  # noqa: S102 - our own page
+            continue
         done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=400
+            ["bash", "-euo", "pipefail", "-c", block], capture_output=True, text=True, timeout=400
         )
         assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
         said.append(done.stdout + done.stderr)
@@ -60,24 +88,15 @@ def test_the_page_on_importing_does_what_it_shows(
         "1-res-jb.11": "sae_latent",
     }
     (evaluation,) = client.evaluations.list(model="support-bot")
-    verdicts = {row.feature: row.verdict for row in client.evaluations.verdicts(evaluation.id)}
-    assert evaluation.state == "succeeded"
-    assert set(verdicts) == set(kept)
-
-
-def _with_earlier(blocks: list[tuple[str, str]], block: str) -> str:
-    """A piece that uses the estimator of an earlier one, after that one."""
-    if not re.search(r"\bprobe\b", block) or "probe = " in block:
-        return block
-    earlier = next(text for language, text in blocks if language == "python" and "probe = " in text)
-    return f"{earlier}\n{block}"
+    assert (evaluation.checkpoint, evaluation.feature_set.version) == ("next", latest)
+    client.evaluations.cancel(evaluation.id)
 
 
 @pytest.mark.timeout(600)
 def test_imported_corpus_direction_and_latents_reach_a_verdict(
-    terminal: Terminal, client: Client, service: tuple[str, Settings]
+    terminal: Terminal, client: Client, worked: tuple[str, Settings]
 ) -> None:
-    models = service[1].allowed_roots[0]
+    models = worked[1].allowed_roots[0]
     Path("c.jsonl").write_text("".join(json.dumps(one) + "\n" for one in documents()))
     random = np.random.default_rng(0)
     save_file({"way": random.normal(size=16)}, "v.safetensors", metadata={"layer": "2"})
@@ -96,7 +115,7 @@ def test_imported_corpus_direction_and_latents_reach_a_verdict(
     terminal.ok("corpora", "import", "code", "c.jsonl")
     terminal.ok("features", "import", "directions", "mixed", "v.safetensors")
     # A dictionary that only the hub has: the worker must fetch it.
-    terminal.ok("features", "import", "saelens", "own", OWN, "first")
+    terminal.ok("features", "import", "saelens", "own", OWN, "first", "--site", SITE)
     terminal.ok(
         *("features", "import", "neuronpedia", "mixed", "list.json", "--add"),
         *("--dictionary", "tiny/1-own=own", "--concept", "tiny/1-own/7=comment"),
@@ -118,3 +137,33 @@ def test_imported_corpus_direction_and_latents_reach_a_verdict(
     assert {row.verdict for row in rows.values()} == {"drifted"}
     assert rows["1-own.7"].concept_auroc_baseline is not None
     assert client.dictionaries.get("own").digest is not None
+
+
+def test_what_the_hub_does_not_have_fails_at_once(
+    hub: Hub, service: tuple[str, Settings], tmp_path: Path
+) -> None:
+    hub.gated.add("acme/closed")
+    names = (
+        *(f"{RELEASE}/{SAE_ID}", f"{OWN}/first"),
+        *(f"{OWN}/none", "acme/none/x", "acme/closed/x", f"{RELEASE}/none"),
+    )
+    loaded, described = tmp_path / "loaded", tmp_path / "described"
+    environment = fault_environment(service[1], None)
+    for question, arguments in (
+        (load_dictionaries, (names, str(tmp_path), str(loaded))),
+        (describe_releases, (names, str(described))),
+    ):
+        process = ForkedProcess(question, arguments, env=environment, log=tmp_path / "log")
+        assert process.wait(200) == 0
+    assert loaded.read_text().splitlines() == [
+        *(f"24 {SAE_ID}", f"24 {SITE}", "source_missing", "source_missing", "hub_refused"),
+        "source_missing",
+    ]
+    found = [json.loads(line) for line in described.read_text().splitlines()]
+    assert [one["site"] for one in found[:2]] == [SAE_ID, SITE]
+    for one, why in zip(
+        found[2:],
+        ("no configuration of that id", "no such repository", "it is gated", "has no dictionary"),
+        strict=True,
+    ):
+        assert why in one["error"]
