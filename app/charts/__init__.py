@@ -6,6 +6,7 @@ from app.charts.chart import Chart, Value
 from app.charts.checkpoints import CheckpointPoint, DriftSeries, drift_over_checkpoints
 from app.charts.drawing import ChartsNotInstalledError
 from app.charts.forest import ForestPoint, axis_limits, forest, forest_pages
+from app.charts.health import HealthPoint, health_over_checkpoints
 from app.charts.heat import HeatCell, heat_map
 from app.charts.palette import stylesheet
 
@@ -17,6 +18,7 @@ __all__ = [
     "CheckpointPoint",
     "DriftSeries",
     "ForestPoint",
+    "HealthPoint",
     "HeatCell",
     "Value",
     "axis_limits",
@@ -25,6 +27,7 @@ __all__ = [
     "drift_over_checkpoints",
     "forest",
     "forest_pages",
+    "health_over_checkpoints",
     "heat_map",
     "stylesheet",
 ]

@@ -10,10 +10,13 @@ from app.charts import (
     ChartsNotInstalledError,
     CheckpointPoint,
     DriftSeries,
+    HealthPoint,
     HeatCell,
     drift_over_checkpoints,
+    health_over_checkpoints,
     heat_map,
 )
+from app.web.reading.dictionaries import HealthLine
 from app.web.repository import Stop
 
 NOT_INSTALLED = (
@@ -118,6 +121,31 @@ def draw_series(points: Sequence[Any]) -> Picture:
     return _drift(series, checkpoints, "monitor")
 
 
+def draw_health(lines: Sequence[HealthLine]) -> Picture:
+    """A dictionary's health over checkpoints.
+
+    Args:
+        lines: newest first; of a checkpoint that was measured again the newest counts.
+    """
+    points: dict[tuple[str, str], HealthPoint] = {}
+    for line in lines:
+        now, base = line.candidate, line.baseline
+        points.setdefault(
+            (line.where.model, line.where.checkpoint),
+            HealthPoint(
+                line.where.checkpoint,
+                fvu=now.fvu,
+                fvu_baseline=base.fvu if base is not None else None,
+                fvu_max=line.fvu_max,
+                l0=now.l0,
+                l0_baseline=base.l0 if base is not None else None,
+                dead=now.dead_ratio,
+                dead_baseline=base.dead_ratio if base is not None else None,
+            ),
+        )
+    return _health(tuple(reversed(points.values()))) if points else Picture(None)
+
+
 def in_margins(point: Any) -> float:
     """The size of an effect in units of its margin; 0 where there is none."""
     return abs(point.effect) / point.margin if point.effect is not None and point.margin else 0.0
@@ -162,6 +190,14 @@ def _drift(
 ) -> Picture:
     try:
         return Picture(drift_over_checkpoints(series, checkpoints=checkpoints, noun=noun))
+    except ChartsNotInstalledError:
+        return Picture(None, NOT_INSTALLED)
+
+
+@lru_cache(maxsize=64)
+def _health(points: tuple[HealthPoint, ...]) -> Picture:
+    try:
+        return Picture(health_over_checkpoints(points))
     except ChartsNotInstalledError:
         return Picture(None, NOT_INSTALLED)
 

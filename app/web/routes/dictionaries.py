@@ -10,6 +10,7 @@ from app.core.paging import Cursor, Limit, decode_cursor, make_page
 from app.core.schemas import StorableText
 from app.registry.repository import dictionaries as repository
 from app.registry.service.dictionaries import find_dictionary
+from app.web.charts import draw_health
 from app.web.reading import dictionaries as reading
 from app.web.rendering import page, page_links
 from app.web.session import PageSession
@@ -54,6 +55,7 @@ def show_dictionary(
         title=found.name,
         dictionary=found,
         health=health,
+        picture=draw_health(health),
         latents=reading.newest_latents(session, found, LATENTS),
         readers=readers[:READERS],
         more_readers=len(readers) > READERS,

@@ -1,4 +1,4 @@
-"""What a monitor's line draws, and in which order people look at it."""
+"""What a monitor's line and a dictionary's health draw, in the order in which people look."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,8 +7,11 @@ from uuid import UUID
 import pytest
 
 from app.charts import ChartsNotInstalledError
+from app.evaluations.tables import Evaluation
+from app.verdicts.tables import DictionaryHealth
 from app.web import charts
-from app.web.charts import draw_line, draw_series
+from app.web.charts import draw_health, draw_line, draw_series
+from app.web.reading.dictionaries import HealthLine, Where
 from app.web.repository import Stop
 
 
@@ -118,3 +121,23 @@ def test_without_the_library_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -
     assert found.drift.chart is found.heat.chart is None
     assert "featuredrift[charts]" in found.drift.missing
     assert len(found.now) == 1
+
+
+def health(checkpoint: str, fvu: float, baseline: float | None = None) -> HealthLine:
+    def figures(value: float) -> DictionaryHealth:
+        return DictionaryHealth(fvu=value, l0=8.0, dead_ratio=0.0)
+
+    where = Where(Evaluation(), checkpoint, "watch", "bot")
+    beside = figures(baseline) if baseline is not None else None
+    return HealthLine(where, figures(fvu), beside, 0.3)
+
+
+def test_health_is_drawn_from_old_to_new_and_of_a_checkpoint_the_newest() -> None:
+    lines = [health("c2", 0.5, 0.1), health("c2", 0.4, 0.1), health("c1", 0.2)]
+    chart = draw_health(lines).chart
+    assert chart is not None
+    assert [(row[0], row[1], row[2]) for row in chart.rows] == [
+        ("c1", 0.2, None),
+        ("c2", 0.5, 0.1),
+    ]
+    assert draw_health([]).chart is None
