@@ -1,4 +1,4 @@
-"""An evaluation's page while it is under way: it moves by itself, and ends by itself."""
+"""An evaluation's page while it is under way: it moves and ends by itself, or is loaded anew."""
 
 from collections.abc import Iterator
 from uuid import UUID
@@ -46,35 +46,35 @@ def begin(database: Database, evaluation: str) -> ledger.Claim:
 def test_the_page_follows_without_being_loaded_again(
     browser_page: BrowserPage, url: str, evaluation: str, database: Database
 ) -> None:
+    address = f"{url}/evaluations/{evaluation}"
+    without = browser_page(javascript=False)
+    without.goto(address)
+    refresh = without.locator("noscript meta[http-equiv=refresh], meta[http-equiv=refresh]")
+    assert refresh.first.get_attribute("content") == "10"
+    expect(without.get_by_role("progressbar")).to_be_visible()
+
     page: Page = browser_page()
-    page.goto(f"{url}/evaluations/{evaluation}")
+    page.clock.install()
+    page.goto(address)
     expect(page.get_by_role("progressbar")).to_have_attribute("value", "0")
     expect(page.locator("#live")).to_contain_text("waiting for a worker")
     assert violations(page) == []
     page.evaluate("window.same = true")
 
     claim = begin(database, evaluation)
+    page.clock.fast_forward(3000)
     expect(page.locator("#live")).to_contain_text("reading checkpoints and corpus", timeout=20_000)
     expect(page.get_by_role("status")).to_contain_text("Reading checkpoints and corpus")
     with database.unit_of_work() as session:
         ledger.finish(session, claim)
+    page.clock.fast_forward(3000)
     expect(page.get_by_role("progressbar")).to_have_attribute("value", "1", timeout=20_000)
     expect(page.locator("#live")).to_contain_text("shards/min")
     assert page.evaluate("window.same") is True
 
     with database.unit_of_work() as session:
         finish(session, evaluation, [verdict("number", "drifted"), verdict("up", "stable")])
+    page.clock.fast_forward(3000)
     expect(page.get_by_role("heading", name="Verdicts")).to_be_visible(timeout=20_000)
     expect(page.locator("#live")).to_have_count(0)
     expect(page.get_by_role("link", name="Read the report")).to_be_visible()
-
-
-def test_without_scripts_the_browser_looks_again(
-    browser_page: BrowserPage, url: str, evaluation: str
-) -> None:
-    page: Page = browser_page(javascript=False)
-    page.goto(f"{url}/evaluations/{evaluation}")
-
-    refresh = page.locator("noscript meta[http-equiv=refresh], meta[http-equiv=refresh]")
-    assert refresh.first.get_attribute("content") == "10"
-    expect(page.get_by_role("progressbar")).to_be_visible()
