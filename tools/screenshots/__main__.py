@@ -17,13 +17,21 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.support.line import decide, pages
 from tests.support.tools import find_tool
-from tools.screenshots.service import running
+from tools.screenshots.service import Service, running
 
 OUT = Path(__file__).parents[2] / "docs" / "images"
 PHONE, DESKTOP = (360, 780), (1280, 860)
 COLOURS, TALLEST = 48, 2400
 DARK = ("overview", "monitor", "evaluation", "corpus", "alert")
 """Pages that are shown by night too: one of each kind, the folder stays small."""
+HOME = "/srv/featuredrift"
+"""What a reader sees in place of the folder in which the pictures are taken."""
+_AT_HOME = """([folder, home]) => {
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    texts.currentNode.data = texts.currentNode.data.replaceAll(folder, home);
+  }
+}"""
 
 
 def main() -> None:
@@ -53,12 +61,15 @@ def main() -> None:
             browser = playwright.chromium.launch(
                 executable_path=str(program), args=["--no-sandbox", "--disable-gpu"]
             )
-            take(browser, service.url, service.key, found, asked.out)
+            take(browser, service, Path(folder), found, asked.out)
             browser.close()
 
 
-def take(browser: Browser, url: str, key: str, found: Mapping[str, str], out: Path) -> None:
+def take(
+    browser: Browser, service: Service, folder: Path, found: Mapping[str, str], out: Path
+) -> None:
     """Take a picture of each page; pictures of pages that are no more go."""
+    url, key = service.url, service.key
     out.mkdir(parents=True, exist_ok=True)
     made = set()
     for place, size in (("desktop", DESKTOP), ("phone", PHONE)):
@@ -66,13 +77,14 @@ def take(browser: Browser, url: str, key: str, found: Mapping[str, str], out: Pa
             names = found if scheme == "light" else {name: found[name] for name in DARK}
             with _opened(browser, url, size, scheme) as page:
                 if scheme == "light":
-                    made |= {_picture(page, f"{url}/sign-in", out, f"sign-in-{place}")}
+                    made |= {_picture(page, f"{url}/sign-in", folder, out / f"sign-in-{place}.png")}
                 _sign_in(page, url, key)
                 for name, path in names.items():
                     night = "-dark" if scheme == "dark" else ""
-                    made |= {_picture(page, url + path, out, f"{name}-{place}{night}")}
-    for path in set(out.glob("*.png")) - made:
-        path.unlink()
+                    file = out / f"{name}-{place}{night}.png"
+                    made |= {_picture(page, url + path, folder, file)}
+    for old in set(out.glob("*.png")) - made:
+        old.unlink()
 
 
 @contextmanager
@@ -94,20 +106,22 @@ def _sign_in(page: Page, url: str, key: str) -> None:
     page.wait_for_url(f"{url}/")
 
 
-def _picture(page: Page, url: str, out: Path, name: str) -> Path:
+def _picture(page: Page, url: str, folder: Path, file: Path) -> Path:
     answer = page.goto(url)
     if answer is None or not answer.ok:
         raise RuntimeError(f"{url} answers {answer.status if answer else 'nothing'}")
+    page.evaluate(_AT_HOME, [str(folder), HOME])
+    if str(folder) in page.inner_text("body"):
+        raise RuntimeError(f"{url} shows {folder}, of which no reader has heard")
     width = page.viewport_size["width"] if page.viewport_size else DESKTOP[0]
     height = min(TALLEST, int(page.evaluate("document.documentElement.scrollHeight")))
     data = page.screenshot(full_page=True, clip={"x": 0, "y": 0, "width": width, "height": height})
-    path = out / f"{name}.png"
     # Flat pages need few colours, and a palette makes a picture a fifth as large.
     picture = (
         Image.open(io.BytesIO(data)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
     )
-    picture.save(path, optimize=True)
-    return path
+    picture.save(file, optimize=True)
+    return file
 
 
 def _wait_to_be_ended() -> None:
