@@ -2,14 +2,17 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.depth import DEPTH
 from workers.capture.batches import partition, plan_batches
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=80)
+some = settings(max_examples=30 * DEPTH)
 
 
+@some
 @given(LENGTHS, st.integers(1, 200))
 def test_every_sequence_stands_in_one_batch_within_the_budget(
     lengths: list[int], budget: int
@@ -25,6 +28,7 @@ def test_every_sequence_stands_in_one_batch_within_the_budget(
     assert plan_batches(np.array(lengths), budget).digest == plan.digest
 
 
+@some
 @given(LENGTHS, st.integers(1, 200), st.integers(1, 500))
 def test_shards_are_whole_batches_in_order(lengths: list[int], budget: int, per_shard: int) -> None:
     plan = plan_batches(lengths, budget)

@@ -91,7 +91,9 @@ def test_the_same_documents_in_two_units_of_inference_are_untrusted() -> None:
     assert judge_permuted_labels(grouped, values, [QUESTION], {"context": positive}).passed
 
 
-def test_honest_probes_lie_where_chance_puts_them() -> None:
+def test_honest_probes_lie_where_chance_puts_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As with more documents: the z of any number of fits is standard normal.
+    monkeypatch.setattr("workers.controls.permuted_labels._MOST_FITS", 3)
     z = []
     for seed in range(60):
         w = world(100 + seed, documents=60, length=40)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
@@ -14,6 +14,7 @@ from app.core.errors import InvalidInputError
 from app.sources.checkpoint import inspect_checkpoint_source
 from app.sources.dictionary import inspect_dictionary_source
 from app.sources.safetensors_header import BadSafetensorsError, read_header
+from tests.support.depth import DEPTH
 
 
 @pytest.fixture
@@ -112,6 +113,7 @@ def test_a_truncated_file_is_refused(keep: int, checkpoint: Path, root: Path) ->
     assert refused(str(checkpoint), root).code == "weights_damaged"
 
 
+@settings(max_examples=30 * DEPTH)
 @given(st.binary(max_size=200))
 def test_no_bytes_crash_the_header_reader(tmp_path_factory: pytest.TempPathFactory, data: bytes):
     path = tmp_path_factory.getbasetemp() / "fuzzed.safetensors"
