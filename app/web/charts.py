@@ -124,10 +124,17 @@ def draw_series(points: Sequence[Any]) -> Picture:
 def draw_health(lines: Sequence[HealthLine]) -> Picture:
     """A dictionary's health over checkpoints.
 
+    Where several monitors have measured a checkpoint, the limit drawn is the most that any allows.
+
     Args:
         lines: newest first; of a checkpoint that was measured again the newest counts.
     """
     points: dict[tuple[str, str], HealthPoint] = {}
+    limits: dict[tuple[str, str], float] = {}
+    for line in lines:
+        if line.fvu_max is not None:
+            place = line.where.model, line.where.checkpoint
+            limits[place] = max(limits.get(place, 0.0), line.fvu_max)
     for line in lines:
         now, base = line.candidate, line.baseline
         points.setdefault(
@@ -136,7 +143,7 @@ def draw_health(lines: Sequence[HealthLine]) -> Picture:
                 line.where.checkpoint,
                 fvu=now.fvu,
                 fvu_baseline=base.fvu if base is not None else None,
-                fvu_max=line.fvu_max,
+                fvu_max=limits.get((line.where.model, line.where.checkpoint)),
                 l0=now.l0,
                 l0_baseline=base.l0 if base is not None else None,
                 dead=now.dead_ratio,

@@ -59,7 +59,7 @@ def running(folder: Path) -> Iterator[Service]:
             models = data / "models"
             models.mkdir(exist_ok=True)
             line = build(api, models)
-            made = api.post("/v1/api-keys", json={"name": "ada", "scope": "admin"})
+            made = api.post("/v1/api-keys", json={"name": "ada", "scope": "admin", "by": "grace"})
             made.raise_for_status()
         yield Service(url, made.json()["key"], line)
     finally:

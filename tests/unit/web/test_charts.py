@@ -123,21 +123,27 @@ def test_without_the_library_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -
     assert len(found.now) == 1
 
 
-def health(checkpoint: str, fvu: float, baseline: float | None = None) -> HealthLine:
+def health(
+    checkpoint: str, fvu: float, baseline: float | None = None, limit: float | None = 0.3
+) -> HealthLine:
     def figures(value: float) -> DictionaryHealth:
         return DictionaryHealth(fvu=value, l0=8.0, dead_ratio=0.0)
 
     where = Where(Evaluation(), checkpoint, "watch", "bot")
     beside = figures(baseline) if baseline is not None else None
-    return HealthLine(where, figures(fvu), beside, 0.3)
+    return HealthLine(where, figures(fvu), beside, limit)
 
 
 def test_health_is_drawn_from_old_to_new_and_of_a_checkpoint_the_newest() -> None:
-    lines = [health("c2", 0.5, 0.1), health("c2", 0.4, 0.1), health("c1", 0.2)]
+    lines = [
+        health("c2", 0.5, 0.1, limit=1e-6),
+        health("c2", 0.4, 0.1),
+        health("c1", 0.2, limit=None),
+    ]
     chart = draw_health(lines).chart
     assert chart is not None
-    assert [(row[0], row[1], row[2]) for row in chart.rows] == [
-        ("c1", 0.2, None),
-        ("c2", 0.5, 0.1),
+    assert [row[:4] for row in chart.rows] == [
+        ("c1", 0.2, None, None),
+        ("c2", 0.5, 0.1, 0.3),
     ]
     assert draw_health([]).chart is None
