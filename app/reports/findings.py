@@ -13,7 +13,7 @@ from app.reports.model import (
     Subject,
 )
 from app.reports.parts import ControlLine, Reason
-from app.verdicts.gate import Standing, judge
+from app.verdicts.gate import Standing, decide
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,6 @@ class Findings:
 
     def reasons(self) -> tuple[Reason, ...]:
         """What this evaluation alone has against the checkpoint, by its own gate policy."""
-        order = ("pending", "fail", "inconclusive", "pass")
         standing = Standing(
             monitor=self.subject.monitor,
             policy=self.policy.gate,
@@ -83,7 +82,7 @@ class Findings:
             held_count=int(self.held.get("count", 0)),
             benign=[str(name) for name in self.held.get("checkpoints", ())],
         )
-        found = sorted(judge(standing), key=lambda reason: order.index(reason.outcome))
+        _, found = decide([standing])
         return tuple(
             Reason(outcome=r.outcome, code=r.code, detail=r.detail, features=r.features)
             for r in found

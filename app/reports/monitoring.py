@@ -6,7 +6,7 @@ from math import ceil
 from app.reports.material import Material
 from app.reports.model import Feature
 from app.reports.parts import EstimateLine, HistoryLine, Suggestion
-from app.reports.words import count, listing, number, percent, quantity
+from app.reports.words import count, interval, listing, number, percent, quantity
 
 NEAR = 0.7
 """An interval that reaches so far towards its margin is near it."""
@@ -237,6 +237,4 @@ def _evidence(feature: Feature) -> Iterator[Suggestion]:
 
 
 def _interval(line: EstimateLine) -> str:
-    if line.lower is None or line.upper is None:
-        return "–"
-    return f"{quantity(line.lower, line.scale)} to {quantity(line.upper, line.scale)}"
+    return interval(line.lower, line.upper, line.scale)

@@ -47,8 +47,6 @@ HISTORY = 12
 _PRESSING = ("drifted", "untrusted", "invalid", "inconclusive", "insufficient", "stable")
 _STRONGEST = 2
 """Of what has not changed, some passages show what it reads."""
-
-
 _NOWHERE = "It fires nowhere in the corpus, or was not among the features that are kept."
 
 
@@ -64,7 +62,6 @@ def build_report(session: Session, store: ArtifactStore, evaluation_id: UUID) ->
     corpus = repository.corpus_of(session, evaluation.corpus_id)
     rows = repository.verdict_rows(session, evaluation_id)
     pinned = sorted((row for row in rows if row.comparison == "baseline"), key=_pressing)
-    repair = repository.repair_of(session, evaluation_id)
     shown = pinned[:DETAILED]
     material = _material(session, store, view, policy, corpus, shown, rows)
     features = tuple(make_feature(row, material) for row in shown)
@@ -80,7 +77,7 @@ def build_report(session: Session, store: ArtifactStore, evaluation_id: UUID) ->
         ),
         controls=control_lines(view, policy, features) if compared is not None else (),
         dictionaries=dictionary_lines(view),
-        repair=make_repair(repair),
+        repair=make_repair(material.repair),
         trouble=str((evaluation.error or {}).get("detail") or ""),
         progress=(view.work.done, view.work.total),
         step=evaluation.step,
