@@ -239,7 +239,7 @@ def test_logits_that_do_not_fit_at_once_are_read_in_parts(
 ) -> None:
     feature = Direction(name="d", site=RESID, vector=vector(5))
     whole = measure(model("llama"), tokens, [feature], {}, SETTINGS)
-    monkeypatch.setattr("workers.causal.measure._LOGITS_AT_ONCE", 300 * 2 * 5)
+    monkeypatch.setattr("workers.causal.measure._LOGITS_AT_ONCE", 300 * 2 * 15)
     parts = measure(model("llama"), tokens, [feature], {}, SETTINGS)
     np.testing.assert_array_equal(whole.tokens, parts.tokens)
     np.testing.assert_array_equal(whole.steered_tokens, parts.steered_tokens)
