@@ -10,6 +10,7 @@ may have grown. One worker is spared, so that growth shows that needs longer tha
 import argparse
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -38,6 +39,8 @@ from tests.support.deployment import Worker
 from tests.support.forked import ForkedProcess
 
 OPEN_AT_MOST = 32
+KEPT = Path("build", "soak")
+"""Where the logs of a soak that failed are put."""
 SAMPLE_SECONDS = 5.0
 
 
@@ -129,6 +132,8 @@ def run(minutes: float, evaluations: int, workers: int, pause: float) -> int:
             soak.stop()
         took = time.monotonic() - began
         failures = _judge(stage, asked, expected, drained)
+        if failures:
+            _keep_what_explains(stage)
         print(f"{describe()}\n")
         each = soak.samples.processor_seconds / max(len(asked), 1)
         print(
@@ -176,6 +181,24 @@ def _drain(soak: Soak, seconds: float) -> bool:
                 return True
         time.sleep(0.2)
     return False
+
+
+def _keep_what_explains(stage: Stage) -> None:
+    """The logs, and what is left of the ledger, which would go with the servers."""
+    KEPT.mkdir(parents=True, exist_ok=True)
+    for log in stage.folder.glob("*.log"):
+        shutil.copy(log, KEPT)
+    with stage.client() as redis:
+        lines = [f"{facts.stuck(stage.world, redis)}"]
+    lines += [
+        f"{one.id} {one.kind} {one.state} attempt {one.attempt} of {one.worker}, queued "
+        f"{one.queued_at}, announced {one.announced_at}, leased to {one.lease_expires_at}: "
+        f"{one.error}"
+        for one in stage.world.shards()
+        if one.state in ("queued", "running", "failed")
+    ]
+    (KEPT / "ledger.txt").write_text("\n".join(lines) + "\n")
+    print(f"logs and ledger are kept in {KEPT}")
 
 
 def _open(stage: Stage) -> int:

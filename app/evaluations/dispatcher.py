@@ -29,6 +29,7 @@ _LOCK = "SELECT pg_try_advisory_lock(hashtext('featuredrift-dispatcher'))"
 _LIMIT_IDLENESS = text("SELECT set_config('idle_session_timeout', :limit, false)")
 _BATCH = 500
 _SWEEP_SECONDS = 1.0
+_SWEEPS_A_LEASE = 4
 _PURGE_SECONDS = 60.0
 _STANDBY_SECONDS = 1.0
 _STUCK_SECONDS = 60.0
@@ -91,6 +92,7 @@ class _Dispatcher:
             raise ConnectionLost("the connection was closed")
         log.info("dispatching")
         sweep_at = 0.0
+        sweep_every = min(_SWEEP_SECONDS, self._settings.lease_seconds / _SWEEPS_A_LEASE)
         while not self._stop.is_set():
             # The sign of life. A notification that it takes in is heeded by what comes next.
             connection.execute(text("SELECT 1"))
@@ -99,7 +101,7 @@ class _Dispatcher:
             if time.monotonic() >= sweep_at:
                 self._sweep()
                 self._guarded(self._remind)
-                sweep_at = time.monotonic() + _SWEEP_SECONDS
+                sweep_at = time.monotonic() + sweep_every
             # Returns at the first notification: a commit reaches the broker within milliseconds.
             for _ in driver.notifies(timeout=self._settings.dispatch_interval, stop_after=1):
                 pass

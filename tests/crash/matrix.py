@@ -62,15 +62,35 @@ ROWS = (
     Point("after-publish", "dispatcher", "published, and not recorded"),
 )
 
-ELSEWHERE = {
-    "before-delivery": "tests/integration/webhooks/test_killed.py",
-    "after-delivery": "tests/integration/webhooks/test_killed.py",
-    "collector-marked": "tests/integration/retention/test_command.py",
-    "collector-condemned": "tests/integration/retention/test_command.py",
-    "collector-deleting": "tests/integration/retention/test_command.py",
-    "collector-deleted": "tests/integration/retention/test_command.py",
+_DELIVERY = {
+    "kill": "tests/integration/webhooks/test_killed.py",
+    "terminate": "tests/integration/webhooks/test_killed.py::"
+    "test_sigterm_ends_a_dispatcher_in_order_while_it_delivers",
+    "hang": "tests/integration/webhooks/test_delivery.py::"
+    "test_what_a_lost_attempt_brings_home_changes_nothing",
+    "full": "tests/integration/webhooks/test_faults.py",
+    "twice": "no message: deliveries are claimed in Postgres",
+    "thrice": "no message: deliveries are claimed in Postgres",
 }
-"""Points with no evaluation at work, and the tests that kill their processes there."""
+_COLLECTOR = {
+    "kill": "tests/integration/retention/test_command.py",
+    "terminate": "as SIGKILL: the command does not handle it",
+    "hang": "tests/integration/retention/test_faults.py::"
+    "test_beside_a_collector_that_stands_still_no_other_works",
+    "full": "tests/integration/retention/test_faults.py::"
+    "test_a_collector_without_space_ends_its_work_the_next_time",
+    "twice": "no message: it runs on a timer or by hand, and one at a time",
+    "thrice": "no message: it runs on a timer or by hand, and one at a time",
+}
+ELSEWHERE = {
+    "before-delivery": _DELIVERY,
+    "after-delivery": _DELIVERY,
+    "collector-marked": _COLLECTOR,
+    "collector-condemned": _COLLECTOR,
+    "collector-deleting": _COLLECTOR,
+    "collector-deleted": _COLLECTOR,
+}
+"""Points with no evaluation at work: by fault the test that strikes there, or why none can."""
 
 
 def uncovered() -> set[str]:

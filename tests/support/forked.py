@@ -4,6 +4,8 @@ A server process imports torch, SAELens and the pipeline once, with one thread, 
 process that is asked for. What then runs is what production runs; only its imports are shared.
 """
 
+import contextlib
+import ctypes
 import importlib
 import multiprocessing
 import os
@@ -18,7 +20,21 @@ from pathlib import Path
 from subprocess import TimeoutExpired
 from typing import Any
 
-_PRELOADED = ["sae_lens", "workers.pipeline.run", "tests.support.forked"]
+# Not `workers.celery_app`, which reads settings when it is imported.
+_PRELOADED = [
+    "sae_lens",
+    "workers.pipeline.run",
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.llama.modeling_llama",
+    "celery.bin.worker",
+    "celery.concurrency.prefork",
+    "celery.worker.consumer",
+    "kombu.transport.redis",
+    "app.evaluations.dispatcher",
+    "tests.support.forked",
+]
+_PR_SET_PDEATHSIG = 1
+_FIRST_TO_GO = "500"
 
 
 @lru_cache(maxsize=1)
@@ -107,6 +123,7 @@ def _begin(
     from app.core import faults
 
     os.setsid()
+    _go_with_the_tests()
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(output, 1)
     os.dup2(output, 2)
@@ -120,6 +137,16 @@ def _begin(
     if skew is not None:
         _let_clock_jump(skew)
     target(*arguments)
+
+
+def _go_with_the_tests() -> None:
+    """End when the server does, which ends with whoever runs the tests, even by SIGKILL.
+
+    When memory runs out, the kernel is to take this process and not the one that runs the tests.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO)
 
 
 def _let_clock_jump(skew: Path) -> None:
