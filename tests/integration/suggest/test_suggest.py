@@ -1,7 +1,6 @@
 """`featuredrift features suggest` against a running service, as a person would use it."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
+from app.cli import suggest as command
 from app.settings import Settings
 from tests.integration.cli.commands import Terminal
+from tests.integration.suggest.conftest import suggest_here
 from tests.integration.suggest.world import (
     AFTER_MARK,
     LATENTS,
@@ -18,23 +19,9 @@ from tests.integration.suggest.world import (
     PLANTED,
     documents,
 )
-from tests.support.deployment import dispatching, working
+from tests.support.deployment import CONTROLS_TO_CHOOSE, dispatching, working
 
 ASK = ("features", "suggest", "bot", "base", "--dictionary", "layer-1", "--corpus", "probes")
-
-
-@pytest.fixture
-def line(terminal: Terminal, service: Settings, tmp_path: Path) -> Terminal:
-    """The model `bot`, its checkpoint `base`, a dictionary and a labelled corpus."""
-    root = service.allowed_roots[0]
-    file = tmp_path / "probes.jsonl"
-    file.write_text("\n".join(json.dumps(document) for document in documents()))
-    terminal.ok("models", "create", "bot")
-    terminal.ok("checkpoints", "register", "bot", "base", root / "marked")
-    terminal.ok("checkpoints", "alias", "bot", "baseline", "base")
-    terminal.ok("dictionaries", "register", "layer-1", root / "marked-dictionary")
-    terminal.ok("corpora", "import", "probes", file)
-    return terminal
 
 
 def by_latent(found: dict[str, Any], concept: str) -> dict[int, dict[str, Any]]:
@@ -43,8 +30,9 @@ def by_latent(found: dict[str, Any], concept: str) -> dict[int, dict[str, Any]]:
 
 
 def test_the_planted_latent_is_suggested_published_and_watched(
-    line: Terminal, service: Settings, tmp_path: Path
+    line: Terminal, service: tuple[str, Settings], tmp_path: Path
 ) -> None:
+    url, settings = service
     out = tmp_path / "feature_set.json"
     found = json.loads(line.ok(*ASK, "--out", out, "--register", "starters", "--json"))
 
@@ -65,7 +53,7 @@ def test_the_planted_latent_is_suggested_published_and_watched(
     assert found["registered"]["version"] == 1
     assert body["features"][0]["name"] == f"after-mark-latent{PLANTED}"
     assert body["features"][0]["concept"] == AFTER_MARK
-    with httpx.Client(base_url=_url()) as api:
+    with httpx.Client(base_url=url) as api:
         again = api.post("/v1/feature-sets", json=body)
         assert again.status_code == 200, again.text
         assert again.json()["digest"] == found["registered"]["digest"]
@@ -76,7 +64,8 @@ def test_the_planted_latent_is_suggested_published_and_watched(
             {
                 "fvu_max": 1e9,
                 "diagnosis": False,
-                "controls": {"numerics": False, "randomised_model": False},
+                "baselines": False,
+                "controls": dict.fromkeys(CONTROLS_TO_CHOOSE, False),
             }
         )
     )
@@ -85,15 +74,15 @@ def test_the_planted_latent_is_suggested_published_and_watched(
         *("monitors", "create", "watch", "--model", "bot", "--corpus", "probes"),
         *("--feature-set", "starters:1", "--watch", feature, "--policy", policy),
     )
-    root = service.allowed_roots[0]
+    root = settings.allowed_roots[0]
     shutil.copytree(root / "marked", root / "marked-again")
-    with dispatching(service), working(service, tmp_path / "worker.log"):
+    with dispatching(settings), working(settings, tmp_path / "worker.log", forked=True):
         made = json.loads(
             line.ok("checkpoints", "register", "bot", "next", root / "marked-again", "--json")
         )
         (evaluation,) = made["evaluations"]
         line.ok("evaluations", "watch", evaluation)
-    with httpx.Client(base_url=_url()) as api:
+    with httpx.Client(base_url=url) as api:
         verdicts = api.get(f"/v1/evaluations/{evaluation}/verdicts?comparison=baseline").json()[
             "items"
         ]
@@ -104,8 +93,8 @@ def test_the_planted_latent_is_suggested_published_and_watched(
     assert abs(planted["auroc"]["value"] - verdict["concept_auroc_baseline"]) < 0.01
 
 
-def test_the_table_tells_what_was_done_and_why(line: Terminal) -> None:
-    code, shown, said = line.run(*ASK, "--seed", 4, "--per-concept", 2)
+def test_the_table_tells_what_was_done_and_why(here: Terminal) -> None:
+    code, shown, said = here.run(*ASK, "--seed", 4, "--per-concept", 2)
 
     assert code == 0
     assert f"latent {PLANTED}" in shown
@@ -115,33 +104,37 @@ def test_the_table_tells_what_was_done_and_why(line: Terminal) -> None:
     assert "hold together at 95%" in shown
     assert "at least 20 are needed" in shown
     assert "capturing" in said
-    assert line.ok(*ASK, "--seed", 4, "--per-concept", 2) == shown
+    assert here.ok(*ASK, "--seed", 4, "--per-concept", 2) == shown
 
 
-def test_a_mistake_costs_a_line(line: Terminal, service: Settings, tmp_path: Path) -> None:
-    code, _, said = line.run(*ASK, "--concept", "nothing")
+def test_a_mistake_costs_a_line(
+    here: Terminal, service: tuple[str, Settings], tmp_path: Path
+) -> None:
+    code, _, said = here.run(*ASK, "--concept", "nothing")
     assert code == 1
     assert "'nothing'" in said
     assert AFTER_MARK in said
 
-    code, _, said = line.run(*ASK[:-1], "prones")
+    code, _, said = here.run(*ASK[:-1], "prones")
     assert code == 1
     assert "prones" in said
 
     other = tmp_path / "other.jsonl"
     other.write_text('{"id": "a", "text": "b"}\n')
-    code, _, said = line.run(*ASK, "--documents", other)
+    code, _, said = here.run(*ASK, "--documents", other)
     assert code == 1
     assert "was registered with" in said
 
     out = tmp_path / "none.json"
-    code, _, said = line.run(*ASK, "--concept", NAMED, "--out", out)
+    code, _, said = here.run(*ASK, "--concept", NAMED, "--out", out)
     assert code == 1
     assert "nothing is recommended" in said
     assert not out.exists()
 
-    shutil.rmtree(service.allowed_roots[0] / "marked-dictionary")
-    code, _, said = line.run(*ASK)
+    dictionary = service[1].allowed_roots[0] / "marked-dictionary"
+    dictionary.rename(tmp_path / "away")
+    code, _, said = here.run(*ASK)
+    (tmp_path / "away").rename(dictionary)
     assert code == 1
     assert "layer-1" in said
 
@@ -149,14 +142,13 @@ def test_a_mistake_costs_a_line(line: Terminal, service: Settings, tmp_path: Pat
 def test_the_documents_may_come_from_a_file_where_the_store_is_out_of_reach(
     line: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    file = tmp_path / "probes.jsonl"
+    file.write_text("".join(f"{json.dumps(document)}\n" for document in documents()))
     monkeypatch.setenv("FEATUREDRIFT_ARTIFACT_URL", (tmp_path / "elsewhere").as_uri())
     code, _, said = line.run(*ASK)
     assert code == 1
     assert "--documents" in said
 
-    shown = line.ok(*ASK, "--documents", tmp_path / "probes.jsonl")
+    monkeypatch.setattr(command, "run_suggestion", suggest_here)
+    shown = line.ok(*ASK, "--documents", file)
     assert f"latent {PLANTED}" in shown
-
-
-def _url() -> str:
-    return os.environ["FEATUREDRIFT_URL"]

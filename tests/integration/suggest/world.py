@@ -19,7 +19,7 @@ from tests.support.models import train_tokenizer
 SITE = "blocks.1.hook_resid_post"
 WIDTH, LATENTS, PLANTED, OF_WORD = 48, 40, 17, 3
 AFTER_MARK, NAMED = "after mark", "blue"
-STEPS = 250
+STEPS = 120
 WORDS = ("red", "blue", "green", "salt", "iron", "wood", "rain", "snow", "mark", "stone", "leaf")
 
 
@@ -64,7 +64,7 @@ def build(folder: Path) -> tuple[Path, Path]:
     generator = torch.Generator().manual_seed(0)
     encoder = 0.2 * torch.randn(WIDTH, LATENTS, generator=generator)
     bias = torch.full((LATENTS,), -1.0)
-    readout = _train(model, tokenizer, documents(256, seed=2))
+    readout = _train(model, tokenizer, documents(128, seed=2))
     for at, latent in enumerate((PLANTED, OF_WORD)):
         encoder[:, latent] = readout.weight.detach()[at]
         bias[latent] = float(readout.bias.detach()[at]) + 1.0
