@@ -33,8 +33,12 @@ PYTEST := $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 test: install ## run the tests
 	$(PYTEST) -m "not thorough"
 
+# Inputs that are made up: `make test` tries some, this a few times as many.
+MADE_UP := tests/unit/sources tests/unit/capture/test_batches.py tests/unit/core/test_core.py
+
 test-thorough: install ## run the tests that `make test` leaves out: every fault at every point, whole tutorials
 	$(PYTEST) -m thorough
+	FEATUREDRIFT_TEST_DEPTH=4 $(PYTEST) $(MADE_UP)
 
 test-unit: install ## run the fast tests
 	$(BIN)/python -m pytest -x -q tests/unit

@@ -18,8 +18,10 @@ from app.embedded.postgres import start_postgres
 from app.embedded.redis import RedisServer, start_redis
 from app.settings import Settings
 
-# Machines of different size must not give different numbers, and two cores are all there is.
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Machines of different size must not give different numbers; and on tensors as small as these a
+# second thread only waits for the first.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("FEATUREDRIFT_THREADS", "1")
 # Most workers started here see one shard or none, and few of them a dictionary.
 os.environ.setdefault("FEATUREDRIFT_PRELOAD", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"
