@@ -21,7 +21,7 @@ from tools.screenshots.service import Service, running
 
 OUT = Path(__file__).parents[2] / "docs" / "images"
 PHONE, DESKTOP = (360, 780), (1280, 860)
-COLOURS, TALLEST = 48, 2400
+COLOURS, TALLEST = 128, 2400
 DARK = ("overview", "monitor", "evaluation", "corpus", "alert")
 """Pages that are shown by night too: one of each kind, the folder stays small."""
 HOME = "/srv/featuredrift"
@@ -116,10 +116,10 @@ def _picture(page: Page, url: str, folder: Path, file: Path) -> Path:
     width = page.viewport_size["width"] if page.viewport_size else DESKTOP[0]
     height = min(TALLEST, int(page.evaluate("document.documentElement.scrollHeight")))
     data = page.screenshot(full_page=True, clip={"x": 0, "y": 0, "width": width, "height": height})
-    # Flat pages need few colours, and a palette makes a picture a fifth as large.
-    picture = (
-        Image.open(io.BytesIO(data)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-    )
+    # Flat pages need few colours, and a palette makes a picture a fifth as large; with fewer than
+    # these, a badge's colour is lost for being rare.
+    picture = Image.open(io.BytesIO(data)).convert("RGB")
+    picture = picture.quantize(COLOURS, dither=Image.Dither.NONE)
     picture.save(file, optimize=True)
     return file
 
