@@ -23,7 +23,6 @@ from tests.support.forked import ForkedProcess
 @contextmanager
 def cell(stage: Stage, row: Point, fault: str) -> Iterator[UUID]:
     """Ask; what the block does happens meanwhile; then the outcome is checked and recorded."""
-    _ = stage.undisturbed
     evaluation_id = stage.ask()
     try:
         yield evaluation_id
@@ -38,7 +37,7 @@ def cell(stage: Stage, row: Point, fault: str) -> Iterator[UUID]:
 
 def kill(stage: Stage, row: Point) -> None:
     """SIGKILL, as the kernel does when memory runs out."""
-    stage.order(row.name, "kill")
+    _order(stage, row, "kill")
     with cell(stage, row, "kill") as evaluation_id:
         stage.world.wait(evaluation_id)
         if row.fault_point == "mid-write":
@@ -47,7 +46,7 @@ def kill(stage: Stage, row: Point) -> None:
 
 def terminate(stage: Stage, row: Point) -> None:
     """SIGTERM to the worker; it ends what it has begun, and another one goes on."""
-    stage.order(row.name, "wait")
+    _order(stage, row, "wait")
     with cell(stage, row, "terminate"):
         wait_for(lambda: stage.taken(row.name))
         old = stage.worker
@@ -63,7 +62,7 @@ def terminate(stage: Stage, row: Point) -> None:
 
 def hang(stage: Stage, row: Point) -> None:
     """The child stands still, heartbeat and all, until another has done its work; then it wakes."""
-    stage.order(row.name, "freeze")
+    _order(stage, row, "freeze")
     with cell(stage, row, "hang") as evaluation_id:
         (frozen,) = wait_for(lambda: stage.taken(row.name))
         stage.world.wait(evaluation_id)
@@ -76,7 +75,7 @@ def hang(stage: Stage, row: Point) -> None:
 
 def full(stage: Stage, row: Point) -> None:
     """Writing fails once for want of space."""
-    stage.order(row.name, "full")
+    _order(stage, row, "full")
     with cell(stage, row, "full") as evaluation_id:
         stage.world.wait(evaluation_id)
 
@@ -86,7 +85,7 @@ def repeat(stage: Stage, row: Point, times: int) -> None:
     fault = {2: "twice", 3: "thrice"}[times]
     together = row.fault_point == "before-claim"
     for _ in range(times if together else 1):
-        stage.order(row.name, "wait")
+        _order(stage, row, "wait")
     with cell(stage, row, fault), Broker(stage.settings) as broker, stage.client() as redis:
         wait_for(lambda: stage.taken(row.name))
         shard = _shard_at(stage, row)
@@ -106,7 +105,7 @@ def strike_dispatcher(
 ) -> None:
     """The same faults for the one of two dispatchers that is at work."""
     action = {"kill": "kill", "hang": "freeze", "full": "full"}.get(fault, "wait")
-    stage.order(row.name, action)
+    _order(stage, row, action)
     with cell(stage, row, fault) as evaluation_id:
         (pid,) = wait_for(lambda: stage.taken(row.name))
         (struck,) = [one for one in dispatchers if one.pid == pid]
@@ -122,6 +121,12 @@ def strike_dispatcher(
         stage.world.wait(evaluation_id)
         wake(pid)
     assert struck.poll() in {"kill": (-signal.SIGKILL,), "terminate": (0,)}.get(fault, (None,))
+
+
+def _order(stage: Stage, row: Point, action: str) -> None:
+    """Order a fault for the cell, and not for the undisturbed run that all are compared with."""
+    _ = stage.undisturbed
+    stage.order(row.name, action)
 
 
 def _shard_at(stage: Stage, row: Point) -> UUID:

@@ -157,7 +157,10 @@ def _evaluate(client: httpx.Client, root: Path, name: str) -> str:
         "items"
     ]
     path = f"/evaluations/{found['id']}"
-    wait_for(lambda: client.get(path).json()["state"] not in ("queued", "running"), 200)
+    asked = {"wait": "20s"}
+    wait_for(
+        lambda: client.get(path, params=asked).json()["state"] not in ("queued", "running"), 200
+    )
     ended = client.get(path).json()
     assert ended["state"] == "succeeded", ended["error"]
     identity: str = found["id"]
@@ -172,12 +175,16 @@ def _checked(response: httpx.Response) -> None:
 def _api(code: Path, settings: Settings, folder: Path) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with _process(code, "api", settings, folder, "--port", str(port)):
-        url = f"http://127.0.0.1:{port}"
+    url = f"http://127.0.0.1:{port}"
+    # One client: each new one reads all certificates of the machine.
+    with (
+        _process(code, "api", settings, folder, "--port", str(port)),
+        httpx.Client(base_url=url) as client,
+    ):
 
         def answers() -> bool:
             try:
-                return httpx.get(f"{url}/healthz").is_success
+                return client.get("/healthz").is_success
             except httpx.TransportError:
                 return False
 
