@@ -275,7 +275,7 @@ def test_postgres_gone_is_503_and_work_resumes_when_it_is_back(
 
 @pytest.mark.parametrize(
     ("revision", "status"),
-    [("0008", 503), ("0010_of_a_later_release", 200)],
+    [("0009", 503), ("9999_of_a_later_release", 200)],
     ids=["of the last release", "of a later release"],
 )
 def test_an_older_schema_is_not_ready_and_a_later_one_is(
