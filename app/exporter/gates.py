@@ -21,8 +21,8 @@ def gate_of(row: Any, latest: Latest | None, only_slow: Mapping[str, int]) -> Ou
             not yet drifted.
     """
     judged = latest if latest is not None and latest.evaluation == str(row.newest) else None
-    counts: Mapping[str, int] = next(
-        (c.verdicts for c in (judged.comparisons if judged else ()) if c.name == "baseline"), {}
+    baseline = next(
+        (c for c in (judged.comparisons if judged else ()) if c.name == "baseline"), None
     )
     outcome, _ = decide(
         [
@@ -30,13 +30,14 @@ def gate_of(row: Any, latest: Latest | None, only_slow: Mapping[str, int]) -> Ou
                 monitor="",
                 policy=GatePolicy.model_validate(row.policy.get("gate", {})),
                 state=row.state,
-                counts=counts,
+                counts=baseline.verdicts if baseline else {},
                 failed_controls=tuple(
                     name
                     for name, passed in (judged.controls if judged else {}).items()
                     if passed is False
                 ),
                 slow_drift=(_UNNAMED,) if only_slow.get(str(row.newest)) else (),
+                held_count=baseline.held_by_benign if baseline else 0,
             )
         ]
     )

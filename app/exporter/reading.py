@@ -35,6 +35,8 @@ class Comparison:
     paged: int
     """Features that someone is woken for."""
     slow_drift: int
+    held_by_benign: int = 0
+    """Stable features that only the noise floor of checkpoints marked benign makes so."""
 
 
 @dataclass(frozen=True)

@@ -247,6 +247,7 @@ def _comparison(
         | _known_quantiles(summary),
         paged=int(summary.get("paged", paged)),
         slow_drift=int(summary.get("slow_drift", slow_drift)),
+        held_by_benign=int((summary.get("stable_by_benign_floor") or {}).get("count", 0)),
     )
 
 

@@ -5,8 +5,8 @@ from alembic import command
 from fastapi.testclient import TestClient
 from sqlalchemy import create_engine, inspect, text
 
-from app.core.migrate import alembic_config, current_and_head, downgrade, upgrade
 from app.core.errors import StartError
+from app.core.migrate import alembic_config, current_and_head, downgrade, upgrade
 from app.core.reachable import require_postgres
 from app.main import create_app
 from app.settings import Settings

@@ -1,6 +1,7 @@
 """What someone on call is told: failures, staleness, the gate, alerts, waiting work."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -121,7 +122,18 @@ def test_a_dictionary_is_stale_when_a_diagnosis_blames_it(
     }
 
 
-GATES = {
+HELD = {
+    "comparisons": {
+        "baseline": {
+            "stable_by_benign_floor": {
+                "features": ["feature-0"],
+                "count": 1,
+                "checkpoints": ["v1"],
+            }
+        }
+    }
+}
+GATES: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
     "pending": ("running", ("stable",), {}),
     "fail": ("succeeded", ("drifted", "stable"), {}),
     "pass": ("succeeded", ("stable", "stable"), {}),
@@ -132,11 +144,13 @@ GATES = {
     "no_op": ("succeeded", ("stable",), {"control": False}),
     "slow": ("succeeded", ("stable",), {"slow": True}),
     "drifted and slow": ("succeeded", ("drifted",), {"slow": True}),
+    "held by a benign mark": ("succeeded", ("stable",), {"summary": HELD}),
 }
 
 
 EXPECTED = {"drifted and slow": "fail"} | dict.fromkeys(
-    ("unproven", "failed", "cancelled", "empty", "no_op", "slow"), "inconclusive"
+    ("unproven", "failed", "cancelled", "empty", "no_op", "slow", "held by a benign mark"),
+    "inconclusive",
 )
 
 
@@ -150,7 +164,14 @@ def test_the_gate_is_what_the_api_answers(
         # An older, better answer must not stand for the newest.
         older = add_evaluation(session, monitor, "v1")
         add_verdict(session, older, "feature-0", "stable")
-        newest = add_evaluation(session, monitor, "v2", state=state, after=timedelta(hours=1))
+        newest = add_evaluation(
+            session,
+            monitor,
+            "v2",
+            state=state,
+            after=timedelta(hours=1),
+            summary=flags.get("summary"),
+        )
         for number, verdict in enumerate(verdicts):
             slow = flags.get("slow", False)
             add_verdict(session, newest, f"feature-{number}", verdict, slow_drift=slow)
