@@ -6,6 +6,7 @@ process that is asked for. What then runs is what production runs; only its impo
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import multiprocessing
 import os
@@ -26,7 +27,8 @@ _PRELOADED = [
     "workers.pipeline.run",
     "transformers.models.auto.modeling_auto",
     "transformers.models.llama.modeling_llama",
-    "celery.bin.worker",
+    "celery.bin.celery",
+    "celery.app.amqp",
     "celery.concurrency.prefork",
     "celery.worker.consumer",
     "kombu.transport.redis",
@@ -123,6 +125,8 @@ def _begin(
     from app.core import faults
 
     os.setsid()
+    # The pool collects garbage before each fork of a child, and would look through all libraries.
+    gc.freeze()
     _go_with_the_tests()
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(output, 1)
