@@ -48,7 +48,7 @@ class Site:
     """`admin`, `write`, `read`, and `elsewhere`: read, bound to a model without evaluations."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(
     postgres_url: str, redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
@@ -81,7 +81,7 @@ def site(
     with (
         serving(settings) as url,
         dispatching(settings),
-        working(settings, folder / "worker.log"),
+        working(settings, folder / "worker.log", forked=True),
     ):
         yield Site(url, settings, database, keys)
     database.dispose()
@@ -90,7 +90,7 @@ def site(
     server.dispose()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def line(site: Site) -> SampleLine:
     """A line that is stable, drifted, untrusted, invalid and failed, with alerts and a repair."""
     with _api(site) as api:
@@ -161,7 +161,7 @@ def sessions(browser: Browser, site: Site) -> Sessions:
     return lru_cache(lambda key: state_of(browser, site, key))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def paths(site: Site, line: SampleLine) -> dict[str, str]:
     """Name of a page → its path, of all pages with something on them."""
     with _api(site) as api:

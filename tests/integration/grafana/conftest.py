@@ -73,7 +73,7 @@ class Line:
     features: tuple[str, ...]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def line(deployment_settings: Settings, checkpoints: dict[str, Path]) -> Iterator[Line]:  # noqa: F811
     """Five checkpoints of one model, judged by real workers; a failed one; work that waits."""
     from workers.demo.checkpoints import rotate
@@ -94,7 +94,7 @@ def line(deployment_settings: Settings, checkpoints: dict[str, Path]) -> Iterato
             model, corpus, feature_set=features, watchlist=WATCHED, **EVERYTHING
         )
         base = world.checkpoint(model, checkpoints["base"])
-        with dispatching(settings), working(settings, log):
+        with dispatching(settings), working(settings, log, forked=True):
             previous = base
             for source in ("same", "other", "rotated"):
                 folder = checkpoints.get(source, world.models / source)
@@ -139,7 +139,7 @@ def _leave_work_open(world: World, monitor: UUID, checkpoint: UUID) -> None:
         assert claim is not None
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def reader(line: Line, postgres_url: str) -> Iterator[Engine]:
     """A connection as Grafana's data source makes it."""
     url = make_url(line.settings.database_url)
@@ -177,7 +177,7 @@ class Served:
     """Scrape job → port."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def served(line: Line, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """API and exporter on the run's database."""
     api, exporter = _free_port(), _free_port()
@@ -196,7 +196,7 @@ def served(line: Line, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
         yield Served(client, {"featuredrift-exporter": exporter, "featuredrift-api": api})
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def prometheus(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A Prometheus that has scraped API and exporter several times."""
     own = _free_port()

@@ -65,6 +65,6 @@ def world(deployment_settings: Settings, checkpoints: dict[str, Path]) -> Iterat
     with (
         connected(deployment_settings) as world,
         dispatching(deployment_settings),
-        working(deployment_settings, log),
+        working(deployment_settings, log, forked=True),
     ):
         yield world

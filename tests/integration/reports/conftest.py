@@ -49,7 +49,7 @@ class Line:
     monitor: UUID
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def reports_settings(
     postgres_url: str, redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Settings]:
@@ -74,19 +74,19 @@ def reports_settings(
     server.dispose()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def reports_world(reports_settings: Settings) -> Iterator[World]:
     """A running deployment."""
     log = reports_settings.data_dir / "worker.log"
     with (
         connected(reports_settings) as world,
         dispatching(reports_settings),
-        working(reports_settings, log),
+        working(reports_settings, log, forked=True),
     ):
         yield world
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def judged(reports_world: World) -> Line:
     """Evaluations of one line: `stable` is the earlier one of its monitor, `drifted` the later."""
     world = reports_world
@@ -127,14 +127,14 @@ def judged(reports_world: World) -> Line:
     return Line(world, evaluations, ids, monitor)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def client(reports_settings: Settings) -> Iterator[TestClient]:
     """Requests to the application on the deployment's database."""
     with TestClient(create_app(reports_settings)) as client:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def api_url(reports_settings: Settings) -> Iterator[str]:
     """The application behind a real socket."""
     with serving(reports_settings) as url:

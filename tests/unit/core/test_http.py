@@ -18,10 +18,10 @@ from app.core.errors import (
     PreconditionFailedError,
     PreconditionRequiredError,
 )
+from app.core.etags import etag
 from app.core.ids import new_id
 from app.core.paging import decode_cursor, encode_cursor, make_page
 from app.core.preconditions import check_if_match
-from app.core.etags import etag
 from app.core.problems import install_problem_handlers
 from app.core.text import find_text_fault, text_fault
 from app.core.waiting import MAX_WAITING, Waiting, parse_duration
