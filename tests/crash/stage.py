@@ -81,7 +81,7 @@ class Stage:
             "sequence_length": 64,
             "batch_tokens": 512,
             "tokens_per_shard": 4096,
-            "lease_seconds": 1.0,
+            "lease_seconds": 1.5,
             "heartbeat_seconds": 0.25,
             "republish_after": 2,
             "shard_soft_limit": 8,
