@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+_OURS = ("FEATUREDRIFT_PRELOAD", "FEATUREDRIFT_THREADS")
+"""Settings of all tests, which leave every result as it is."""
 _READY = re.compile(r"API\s+(http://\S+)")
 NAMES = ("postgres", "redis", "api", "dispatcher", "worker")
 
@@ -22,7 +24,8 @@ def environment(**extra: str) -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("FEATUREDRIFT_") and name not in ("DATABASE_URL", "REDIS_URL")
+        if name in _OURS
+        or not (name.startswith("FEATUREDRIFT_") or name in ("DATABASE_URL", "REDIS_URL"))
     }
     return inherited | extra
 
