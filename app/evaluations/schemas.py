@@ -96,7 +96,9 @@ class EvaluationOut(Output):
                     "progress": {"shards_done": 5, "shards_total": 5},
                     "attempts": 1,
                     "error": None,
-                    "summary": {"baseline": {"counts": {"stable": 11, "drifted": 1}}},
+                    "summary": {
+                        "comparisons": {"baseline": {"counts": {"stable": 11, "drifted": 1}}}
+                    },
                     "controls": [
                         {
                             "control": "no_op",

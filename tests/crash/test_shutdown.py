@@ -9,7 +9,7 @@ from tests.support.deployment import dispatching, wait_for, working
 def test_sigterm_lets_the_running_shard_finish_and_another_worker_goes_on(
     stage: Stage, undisturbed: dict
 ) -> None:
-    elsewhere = stage.settings.model_copy(update={"queue": "elsewhere"})
+    elsewhere = stage.settings.model_copy(update={"queue": "elsewhere", "preload": True})
     stage.order("mid-capture", "sleep 3")
     with working(elsewhere, stage.folder / "first.log", 1, stage.faults) as first:
         with dispatching(elsewhere):
