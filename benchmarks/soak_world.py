@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from app.monitors.tables import Monitor
+from app.registry.tables import Checkpoint
 from tests.crash.stage import Stage
 from tests.support.deployment import documents, features_of_all_kinds
 from tests.support.models import CONFIGS, WIDTH, train_tokenizer
@@ -27,6 +29,24 @@ def save_tiny_checkpoint(folder: Path, seed: int) -> Path:
 
 class SoakStage(Stage):
     """Servers as the crash tests start them, with a probe and a neuron to watch."""
+
+    def ask_others(self, count: int) -> list[UUID]:
+        """The same question by as many monitors of a model of their own.
+
+        A model has some monitors, not thousands: the gate, which each end asks, looks at them all.
+        """
+        assert self._question is not None
+        monitor, *pair = self._question
+        with self.world.database.unit_of_work() as session:
+            first = session.get_one(Monitor, monitor)
+            sources = [session.get_one(Checkpoint, one).source for one in pair]
+        model = self.world.model()
+        candidate, baseline = (self.world.checkpoint(model, Path(source)) for source in sources)
+        others = [
+            self.world.monitor(model, first.corpus_id, feature_set=first.feature_set_version_id)
+            for _ in range(count)
+        ]
+        return [self.world.evaluate(other, candidate, baseline) for other in others]
 
     def make_question(self) -> tuple[UUID, UUID, UUID]:
         """Two checkpoints of one layer on twenty documents."""
