@@ -41,7 +41,7 @@ test-thorough: install ## run the tests that `make test` leaves out: every fault
 	FEATUREDRIFT_TEST_DEPTH=4 $(PYTEST) $(MADE_UP)
 
 test-unit: install ## run the fast tests
-	$(BIN)/python -m pytest -x -q tests/unit
+	$(BIN)/python -m pytest -x -q -n 2 --dist loadfile tests/unit
 
 check: install ## lint, types, import rules, migrations and dashboards in step with the code
 	$(BIN)/ruff check .
