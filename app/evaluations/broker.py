@@ -4,7 +4,8 @@ The only module of `app` that knows Celery. Workers take their configuration fro
 both ends agree.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
@@ -107,13 +108,23 @@ class Broker:
             raise BrokerUnavailable(str(error)) from error
 
     def has_forgotten(self) -> bool:
-        """Whether the broker was emptied since the last call, as by a restart without its data.
+        """Whether the broker was emptied since `remember`, as by a restart without its data."""
+        with self._client() as client:
+            return not client.exists(self._marker)
 
-        A marker key says so: whoever finds it missing sets it, and is told True.
+    def remember(self) -> None:
+        """Leave the marker that goes with everything else when the broker is emptied.
+
+        Only after what was lost is on its way again: whoever dies in between leaves the broker
+        without it, and another one finds that.
         """
+        with self._client() as client:
+            client.set(self._marker, outbox.CHANNEL)
+
+    @contextmanager
+    def _client(self) -> Iterator[Any]:
         try:
             with self._app.connection_or_acquire() as connection:
-                client = connection.default_channel.client
-                return bool(client.set(self._marker, outbox.CHANNEL, nx=True))
+                yield connection.default_channel.client
         except (OperationalError, RedisError, OSError) as error:
             raise BrokerUnavailable(str(error)) from error

@@ -140,6 +140,7 @@ class _Dispatcher:
         if self._broker.has_forgotten():
             with self._database.unit_of_work() as session:
                 announced = outbox.announce_all_queued(session)
+            self._broker.remember()
             if announced:
                 log.warning("the broker was empty; queued shards announced again", shards=announced)
 

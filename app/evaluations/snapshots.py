@@ -122,6 +122,21 @@ def complete_snapshot(
     _open_comparisons(session, waiting)
 
 
+def is_complete_for(session: Session, claim: Claim, key: str) -> bool:
+    """Lock a snapshot for who found its files damaged; whether they are still those it found.
+
+    False says that it is captured anew, or was collected, meanwhile: what lies there now is others'.
+
+    Raises:
+        StaleAttempt: the claim is lost, and with it the say in what becomes of the files.
+    """
+    state = session.scalar(
+        select(Snapshot.state).where(Snapshot.key == key).with_for_update(key_share=True)
+    )
+    ledger.fence(session, claim, error=None)
+    return state == "complete"
+
+
 def fail_permanently(session: Session, claim: Claim, error: dict[str, str]) -> None:
     """Fail the claimed shard, and with it every evaluation that needs it, with the reason.
 
@@ -345,11 +360,20 @@ def _lock_snapshot(session: Session, snapshot_id: UUID | None) -> Snapshot:
 
 
 def _lock_waiting(session: Session, snapshot_id: UUID) -> list[UUID]:
-    """Open evaluations that need the locked snapshot, locked."""
+    """Open evaluations that need the locked snapshot, locked.
+
+    One that was started again and is not planned yet waits for its plan alone: what its first run
+    needed neither ends it nor opens its comparison.
+    """
+    unplanned = exists().where(
+        Shard.evaluation_id == Evaluation.id, Shard.kind == "plan", Shard.state != "succeeded"
+    )
     return list(
         session.scalars(
             select(Evaluation.id)
-            .where(exists().where(*_open_links(snapshot_id)), Evaluation.state.in_(OPEN))
+            .where(
+                exists().where(*_open_links(snapshot_id)), ~unplanned, Evaluation.state.in_(OPEN)
+            )
             .order_by(Evaluation.id)
             .with_for_update(key_share=True)
         )

@@ -105,8 +105,7 @@ def _attempt(context: Context, claim: Claim, lease: Lease) -> None:
     except StaleAttempt:
         log.info("the shard is no longer ours")
     except SnapshotCorruptError as error:
-        # Out of the way with it, or every retry would find it complete and fail on it again.
-        context.store.delete_prefix(folder(error.key))
+        _remove(context, claim, error.key)
         _fail(
             context,
             claim,
@@ -128,6 +127,16 @@ def _attempt(context: Context, claim: Claim, lease: Lease) -> None:
     except Exception as error:
         log.exception("failed, to be tried again")
         _try_again(context, claim, "error", f"{type(error).__name__}: {_line(error)}")
+
+
+def _remove(context: Context, claim: Claim, key: str) -> None:
+    # Out of the way with it, or every retry would find it complete and fail on it again; under the
+    # snapshot's lock, or what another evaluation captures anew meanwhile would go too.
+    def work(session: Session) -> None:
+        if snapshots.is_complete_for(session, claim, key):
+            context.store.delete_prefix(folder(key))
+
+    _record(context, work)
 
 
 def _fail(context: Context, claim: Claim, code: str, detail: str) -> None:

@@ -188,6 +188,52 @@ def test_retry_captures_what_failed_and_keeps_what_is_complete(
     assert _comparing(actor, evaluation_id)
 
 
+def test_what_a_first_run_waited_for_neither_compares_nor_ends_a_retry(
+    actor: Actor, database: Database
+) -> None:
+    complete = actor.planned({"candidate": "c1", "baseline": "b"})
+    broken = actor.planned({"candidate": "c2", "baseline": "b"})
+    actor.planned({"candidate": "c1", "baseline": "c2"})
+    actor.capture_all("b")
+    with database.unit_of_work() as session:
+        for evaluation_id in (complete, broken):
+            ledger.cancel_evaluation(session, evaluation_id)
+            ledger.retry_evaluation(session, evaluation_id)
+    # Before either is planned again, what both waited for ends, one way and the other.
+    actor.capture_all("c1")
+    actor.fail(actor.claimed(actor.shards_of("c2")[0].id))
+    assert not actor.shards(evaluation_id=complete, kind="compare")
+    assert actor.evaluation(broken).state == "queued"
+    for evaluation_id, key in ((complete, "c1"), (broken, "c2")):
+        (plan,) = actor.shards(evaluation_id=evaluation_id)
+        actor.plan(actor.claimed(plan.id), {"candidate": key, "baseline": "b"})
+    assert _comparing(actor, complete)
+    assert [(shard.state, shard.attempt) for shard in actor.shards_of("c2")] == [("queued", 0)]
+
+
+def test_only_whoever_still_compares_may_remove_what_is_still_complete(
+    actor: Actor, database: Database
+) -> None:
+    evaluation_id = actor.planned({"candidate": "c"})
+    actor.capture_all("c")
+    (shard,) = actor.shards(evaluation_id=evaluation_id, kind="compare")
+    claim = actor.claimed(shard.id)
+    with database.unit_of_work() as session:
+        assert snapshots.is_complete_for(session, claim, "c")
+    again = actor.claimed(actor.shards(evaluation_id=actor.accept())[0].id)
+    with database.unit_of_work() as session:
+        need = snapshots.SnapshotNeed(
+            "candidate", "c", actor.snapshot("c").checkpoint_id, {}, {}, [(0, 1)]
+        )
+        snapshots.plan_evaluation(session, again, [need], vanished={"c"})
+    with database.unit_of_work() as session:
+        assert not snapshots.is_complete_for(session, claim, "c")
+    actor.expire(shard.id)
+    actor.claimed(shard.id)
+    with pytest.raises(StaleAttempt), database.unit_of_work() as session:
+        snapshots.is_complete_for(session, claim, "c")
+
+
 def test_cancelling_one_evaluation_leaves_what_another_needs(
     actor: Actor, database: Database
 ) -> None:

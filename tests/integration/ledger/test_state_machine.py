@@ -237,6 +237,19 @@ class LedgerMachine(RuleBasedStateMachine):
             assert not early
 
     @invariant()
+    def comparisons_come_after_plans(self) -> None:
+        with self.database.unit_of_work() as session:
+            compared = select(Shard.evaluation_id).where(Shard.kind == "compare")
+            early = session.scalars(
+                select(Shard.id).where(
+                    Shard.kind == "plan",
+                    Shard.state != "succeeded",
+                    Shard.evaluation_id.in_(compared),
+                )
+            ).all()
+            assert not early
+
+    @invariant()
     def ended_evaluations_have_no_open_shard_of_their_own(self) -> None:
         with self.database.unit_of_work() as session:
             left = session.scalars(

@@ -1,14 +1,20 @@
 """The outbox and the sweep: what is forgotten is announced again, but never in floods."""
 
+import threading
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from psycopg import OperationalError as ConnectionLost
 from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
 
 from app.core.database import Database
 from app.evaluations import outbox, sweep
+from app.evaluations.broker import Broker
+from app.evaluations.dispatcher import _Dispatcher
 from app.evaluations.tables import OutboxMessage, Shard
+from app.settings import Settings
 from tests.integration.ledger.conftest import CAP, ERROR, Actor
 
 AFTER = 30.0
@@ -105,3 +111,26 @@ def test_old_published_messages_are_deleted(database: Database, shard_id: UUID) 
         session.execute(update(OutboxMessage).values(published_at=old))
         outbox.purge_published(session)
         assert session.scalar(select(func.count()).select_from(OutboxMessage)) == 0
+
+
+def test_a_dispatcher_that_dies_over_an_emptied_broker_leaves_the_rest_to_the_next(
+    database: Database,
+    settings: Settings,
+    shard_id: UUID,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _publish(database)
+    queue = settings.model_copy(update={"queue": f"emptied-{shard_id}"})
+
+    def die(_session: Session) -> int:
+        raise ConnectionLost("postgres went away")
+
+    with Broker(queue) as broker:
+        dispatcher = _Dispatcher(queue, database, broker, threading.Event())
+        with monkeypatch.context() as patch, pytest.raises(ConnectionLost):
+            patch.setattr(outbox, "announce_all_queued", die)
+            dispatcher._remind()
+        dispatcher._remind()
+        assert _publish(database) == [shard_id]
+        dispatcher._remind()
+        assert _publish(database) == []
