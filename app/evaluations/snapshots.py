@@ -125,7 +125,7 @@ def complete_snapshot(
 def is_complete_for(session: Session, claim: Claim, key: str) -> bool:
     """Lock a snapshot for who found its files damaged; whether they are still those it found.
 
-    False says that it is captured anew, or was collected, meanwhile: what lies there now is others'.
+    False says that it was collected or is captured anew meanwhile: what lies there is others' now.
 
     Raises:
         StaleAttempt: the claim is lost, and with it the say in what becomes of the files.
