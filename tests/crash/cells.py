@@ -14,7 +14,7 @@ from uuid import UUID
 from app.evaluations.broker import Broker
 from app.retention.collector import collect
 from app.retention.rules import Rules
-from tests.crash.matrix import Point, record
+from tests.crash.matrix import Point, forget, record
 from tests.crash.stage import Stage, wake
 from tests.support.deployment import wait_for
 from tests.support.forked import ForkedProcess
@@ -23,6 +23,7 @@ from tests.support.forked import ForkedProcess
 @contextmanager
 def cell(stage: Stage, row: Point, fault: str) -> Iterator[UUID]:
     """Ask; what the block does happens meanwhile; then the outcome is checked and recorded."""
+    forget(row, fault)
     evaluation_id = stage.ask()
     try:
         yield evaluation_id

@@ -103,8 +103,17 @@ def rows(process: str) -> list[Point]:
     return [row for row in ROWS if row.process == process]
 
 
+def forget(row: Point, fault: str) -> None:
+    """Drop what an earlier run found: a cell that fails now has no outcome, and the table no row."""
+    _outcome(row, fault).unlink(missing_ok=True)
+
+
 def record(row: Point, fault: str, outcome: dict[str, Any]) -> None:
     """Keep what became of a cell for the table."""
-    path = OUTCOMES / fault / f"{row.name}.json"
+    path = _outcome(row, fault)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"point": row.name, "fault": fault, **outcome}, sort_keys=True))
+
+
+def _outcome(row: Point, fault: str) -> Path:
+    return OUTCOMES / fault / f"{row.name}.json"
