@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 EXTRAS := worker,embedded,demo,s3,charts,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-thorough test-unit check format client cli-reference docs-reference examples docs screenshots dashboards benchmarks calibration sbom audit clean
+.PHONY: help install demo up test test-thorough test-unit check format client cli-reference docs-reference examples docs screenshots dashboards guarantees benchmarks calibration sbom audit clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16

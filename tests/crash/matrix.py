@@ -104,7 +104,7 @@ def rows(process: str) -> list[Point]:
 
 
 def forget(row: Point, fault: str) -> None:
-    """Drop what an earlier run found: a cell that fails now has no outcome, and the table no row."""
+    """Drop what an earlier run found: of a cell that fails now nothing is written."""
     _outcome(row, fault).unlink(missing_ok=True)
 
 
