@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from app.core.errors import shorten
+from app.reports.words import DIAGNOSES
+from app.verdicts.plain import change_in_words
 from app.verdicts.tables import DOES_NOT_APPLY, Control, Verdict
 
 Outlook = Literal["alarm", "clear", "undecided"]
@@ -22,6 +24,7 @@ class Where:
     evaluation: str
     checkpoint: str
     baseline: str
+    model: str
 
     def evidence(self) -> dict[str, Any]:
         """The same, for an alert's evidence."""
@@ -69,8 +72,8 @@ def feature_finding(row: Verdict, where: Where) -> Finding:
     elif row.verdict != "invalid" and row.slow_drift:
         condition = "slow_drift"
         said = (
-            f"drifts slowly {place}: its moving average over checkpoints has left its bound"
-            f"{_trend(row)}; the comparison itself is {row.verdict}, {_measured(row)}"
+            f"drifts slowly {place}: small steps add up, its moving average over checkpoints has "
+            f"left its bound{_trend(row)}; the comparison itself is {row.verdict}: {_measured(row)}"
         )
     elif row.verdict == "stable":
         outlook = "clear"
@@ -175,7 +178,9 @@ def evaluation_finding(
     """
     if error is not None:
         detail = str(error.get("detail") or "no reason is recorded")
-        said = f"of checkpoint {where.checkpoint!r} failed: {_clause(detail)}"
+        said = (
+            f"of checkpoint {where.checkpoint!r} of model {where.model!r} failed: {_clause(detail)}"
+        )
         evidence = {"outcome": "failed", "code": error.get("code"), "reason": detail}
     elif invalid is not None:
         said = (
@@ -206,11 +211,15 @@ def sentence(
 
 
 def _place(where: Where) -> str:
-    return f"in checkpoint {where.checkpoint!r} against {where.baseline!r}"
+    return f"in {_checkpoint(where)}"
 
 
 def _of(where: Where) -> str:
-    return f"of checkpoint {where.checkpoint!r} against {where.baseline!r}"
+    return f"of {_checkpoint(where)}"
+
+
+def _checkpoint(where: Where) -> str:
+    return f"checkpoint {where.checkpoint!r} of model {where.model!r} against {where.baseline!r}"
 
 
 def _clause(text: str) -> str:
@@ -224,16 +233,19 @@ def _is(verdict: str) -> str:
 
 
 def _measured(row: Verdict) -> str:
-    if None in (row.estimand, row.effect, row.lower, row.upper, row.margin):
+    if row.change in ("dead", "born") and row.reason:
+        # The reason counts documents, which says more than a ratio with nothing on one side.
+        return f"it {row.reason[0].lower()}{_clause(row.reason[1:])}"
+    if row.estimand is None or row.effect is None or row.lower is None or row.margin is None:
         return _clause(row.reason)
-    return (
-        f"{row.estimand} {row.effect:.3g}, interval {row.lower:.3g} to {row.upper:.3g}, "
-        f"margin {row.margin:.3g}"
-    )
+    return change_in_words(row.estimand, row.effect, row.lower, row.upper, row.margin)
 
 
 def _diagnosed(row: Verdict) -> str:
-    return f"; diagnosis: {row.diagnosis}" if row.diagnosis is not None else "; not diagnosed"
+    if row.diagnosis is None:
+        return "; not diagnosed"
+    meaning = DIAGNOSES[row.diagnosis]
+    return f"; diagnosis {row.diagnosis}: {meaning[0].lower()}{_clause(meaning[1:])}"
 
 
 def _trend(row: Verdict) -> str:

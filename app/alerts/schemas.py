@@ -26,8 +26,10 @@ _EXAMPLE: dict[str, Any] = {
     "condition": "drifted",
     "severity": "page",
     "state": "open",
-    "detail": "Feature 'phone' has drifted in checkpoint '2026-11-22' against '2026-11-01': "
-    "identity 0.41, interval 0.35 to 0.47, margin 0.2; diagnosis: rotated.",
+    "detail": "Feature 'phone' has drifted in checkpoint '2026-11-22' of model 'support-bot' "
+    "against '2026-11-01': 41% of the tokens that it fires on, before or now, are not the same, "
+    "2.05 times the margin of 20% (interval 35% to 47%); diagnosis rotated: it is still there, in "
+    "another direction of the activations.",
     "since_checkpoint": "2026-11-22",
     "last_checkpoint": "2026-11-22",
     "first_evaluation": _EVALUATION,
@@ -47,7 +49,7 @@ _EXAMPLE: dict[str, Any] = {
         "baseline": "2026-11-01",
         "verdict": "drifted",
         "change": "identity",
-        "estimand": "identity",
+        "estimand": "identity_sparse",
         "effect": 0.41,
         "lower": 0.35,
         "upper": 0.47,

@@ -170,7 +170,7 @@ def _findings(
     alerts: Mapping[Subject, Alert],
 ) -> list[Finding]:
     """What the evaluation says of each subject that no newer evaluation speaks of."""
-    where = Where(str(facts.id), facts.checkpoint, facts.baseline)
+    where = Where(str(facts.id), facts.checkpoint, facts.baseline, monitor.model)
     succeeded = facts.state == "succeeded"
     valid, reason = repository.any_verdict(session, facts.id) if succeeded else (False, None)
     found: list[Finding] = []

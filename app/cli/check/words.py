@@ -3,6 +3,7 @@
 from typing import Any
 
 from app.cli.check.evidence import Evidence
+from app.verdicts.plain import figures
 
 ORDER = ("stable", "drifted", "inconclusive", "insufficient", "untrusted", "invalid")
 
@@ -22,16 +23,13 @@ def against(one: Evidence) -> str:
 
 
 def measured(row: dict[str, Any]) -> str:
-    """`identity 0.41 [0.28, 0.54], margin 0.2`."""
+    """`tokens that it fires on: identity_sparse 0.41 [0.28, 0.54], margin 0.2`."""
     if row["effect"] is None:
         return str(row["reason"])
-    interval = ""
-    if row["lower"] is not None and row["upper"] is not None:
-        interval = f" [{row['lower']:.3g}, {row['upper']:.3g}]"
-    margin = "" if row["margin"] is None else f", margin {row['margin']:.3g}"
     raised = row["margin_source"]
     source = "" if raised in (None, "policy") else f" ({raised})"
-    return f"{row['estimand'] or 'effect'} {row['effect']:.3g}{interval}{margin}{source}"
+    names = ("estimand", "effect", "lower", "upper", "margin")
+    return f"{figures(*(row[name] for name in names))}{source}"
 
 
 def repaired(repair: dict[str, Any]) -> str:

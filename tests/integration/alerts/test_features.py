@@ -17,8 +17,9 @@ def test_a_page_opens_one_alert_that_says_what_since_when_and_against_what(line:
     assert (alert.state, alert.occurrences) == ("open", 1)
     assert alert.first_evaluation_id == alert.last_evaluation_id == evaluation
     assert alert.detail == (
-        "Feature 'number' has drifted in checkpoint 'c1' against 'base': identity 0.41, interval "
-        "0.35 to 0.47, margin 0.2; diagnosis: rotated."
+        "Feature 'number' has drifted in checkpoint 'c1' of model 'bot' against 'base': identity "
+        "is 0.41, 2.05 times the margin of 0.2 (interval 0.35 to 0.47); diagnosis rotated: it is "
+        "still there, in another direction of the activations."
     )
     assert alert.evidence["effect"] == 0.41
     assert alert.evidence["since"] == {"evaluation": str(evaluation), "checkpoint": "c1"}
@@ -59,7 +60,7 @@ def test_over_checkpoints_it_stays_one_alert(line: Line) -> None:
     assert alert.occurrences == 3
     assert alert.evidence["effect"] == 0.6
     assert alert.evidence["since"]["checkpoint"] == "c1"
-    assert alert.detail.startswith("Feature 'number' has drifted in checkpoint 'c3' against 'base'")
+    assert alert.detail.startswith("Feature 'number' has drifted in checkpoint 'c3' of model 'bot'")
     assert alert.detail.endswith("(since checkpoint 'c1').")
 
 

@@ -23,8 +23,8 @@ def test_a_failed_evaluation_opens_one_alert_and_a_good_one_resolves_it(line: Li
     assert (alert.subject, alert.condition, alert.severity) == ("", "failed", "warning")
     assert alert.occurrences == 2
     assert alert.detail == (
-        "The evaluation of checkpoint 'c3' failed: the worker ran out of memory (since checkpoint "
-        "'c2')."
+        "The evaluation of checkpoint 'c3' of model 'bot' failed: the worker ran out of memory "
+        "(since checkpoint 'c2')."
     )
     assert line.alert(subject_kind="feature").updated_at == before.updated_at
     line.judge("c4", verdict("number", "inconclusive"))
@@ -81,8 +81,8 @@ def test_an_invalid_evaluation_opens_its_own_alert_and_leaves_feature_alerts_alo
     alert = line.alert(subject_kind="evaluation")
     assert alert.evidence["outcome"] == "invalid"
     assert alert.detail == (
-        "The evaluation of checkpoint 'c2' against 'base' is invalid, so that it says nothing of "
-        "any feature: The tokenizers differ."
+        "The evaluation of checkpoint 'c2' of model 'bot' against 'base' is invalid, so that it "
+        "says nothing of any feature: The tokenizers differ."
     )
     after = line.alert(subject_kind="feature")
     assert (after.updated_at, after.detail) == (before.updated_at, before.detail)
@@ -114,8 +114,8 @@ def test_a_failed_control_opens_one_alert_that_names_the_features(line: Line) ->
     assert (alert.condition, alert.severity) == ("failed", "warning")
     assert alert.evidence["features"] == ["number"]
     assert alert.detail == (
-        "Control 'random_features' failed in checkpoint 'c1' against 'base': 1 feature is no "
-        "better than random ones."
+        "Control 'random_features' failed in checkpoint 'c1' of model 'bot' against 'base': 1 "
+        "feature is no better than random ones."
     )
     line.judge("c2", verdict("up", "stable"), controls=[control("random_features", None)])
     assert line.alert(subject_kind="control").state == "open"
@@ -142,8 +142,8 @@ def test_a_control_that_no_longer_applies_is_no_longer_followed(line: Line) -> N
     alert = line.alert()
     assert alert.state == "resolved"
     assert alert.detail == (
-        "Control 'random_features' has nothing to judge in checkpoint 'c3' against 'base': It does "
-        "not apply: no watched feature claims one."
+        "Control 'random_features' has nothing to judge in checkpoint 'c3' of model 'bot' against "
+        "'base': It does not apply: no watched feature claims one."
     )
 
 
@@ -158,8 +158,8 @@ def test_a_stale_dictionary_is_alerted_on_until_what_showed_it_is_explained(line
     alert = line.alert(subject_kind="dictionary")
     assert (alert.condition, alert.severity) == ("stale", "warning")
     assert alert.detail == (
-        "Dictionary 'layer-1' is stale in checkpoint 'c1' against 'base': Dictionary 'layer-1' "
-        "has left its gate, FVU 0.9."
+        "Dictionary 'layer-1' is stale in checkpoint 'c1' of model 'bot' against 'base': "
+        "Dictionary 'layer-1' has left its gate, FVU 0.9."
     )
     line.judge("c2", verdict("number", "drifted", diagnosis="lost"), verdict("up", "stable"))
     alert = line.alert(subject_kind="dictionary")
