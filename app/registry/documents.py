@@ -10,7 +10,7 @@ or perturbs, and `perturbation` says how.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
@@ -64,26 +64,6 @@ class Document:
         return value
 
 
-@dataclass(frozen=True)
-class CorpusFacts:
-    """What the registry keeps of a corpus beside its artifact.
-
-    Attributes:
-        documents: how many.
-        groups: how many `units_of_inference`.
-        characters: code points of all texts.
-        concepts: concept → {"documents": with at least one span, "spans": in all}.
-        perturbations: perturbation → {"documents": variants of that kind, "left_out": originals
-            without one}.
-    """
-
-    documents: int
-    groups: int
-    characters: int
-    concepts: dict[str, dict[str, int]]
-    perturbations: dict[str, dict[str, int]] = field(default_factory=dict)
-
-
 def parse_jsonl(data: bytes) -> list[Document]:
     """Documents from JSON lines; blank lines and a byte order mark are passed over.
 
@@ -112,60 +92,6 @@ def to_jsonl(documents: Iterable[Document]) -> bytes:
     `parse_jsonl(to_jsonl(documents)) == documents`. The order of documents is kept: it is content.
     """
     return b"".join(canonical_json(document.to_json()) + b"\n" for document in documents)
-
-
-def units_of_inference(documents: Sequence[Document]) -> list[int]:
-    """The unit of each document, numbered from 0 in order of appearance.
-
-    Documents of one `cluster` are one unit, and so are documents with the same text: a copy has the
-    same activations and is no further evidence. Units that share a document are one.
-    """
-    parent: dict[str, str] = {}
-
-    def root(key: str) -> str:
-        while parent.setdefault(key, key) != key:
-            parent[key] = key = parent[parent[key]]
-        return key
-
-    for document in documents:
-        parent[root(f"text:{document.text}")] = root(document.cluster)
-    number: dict[str, int] = {}
-    return [number.setdefault(root(document.cluster), len(number)) for document in documents]
-
-
-def describe(documents: Sequence[Document]) -> CorpusFacts:
-    """Count documents, units of inference, characters, labels and variants."""
-    count = characters = 0
-    concepts: dict[str, dict[str, int]] = {}
-    for document in documents:
-        count += 1
-        characters += len(document.text)
-        for concept, spans in document.labels.items():
-            counts = concepts.setdefault(concept, {"documents": 0, "spans": 0})
-            counts["documents"] += bool(spans)
-            counts["spans"] += len(spans)
-    units = len(set(units_of_inference(documents)))
-    return CorpusFacts(
-        documents=count,
-        groups=units,
-        characters=characters,
-        concepts=dict(sorted(concepts.items())),
-        perturbations=_count_perturbations(documents),
-    )
-
-
-def _count_perturbations(documents: Sequence[Document]) -> dict[str, dict[str, int]]:
-    originals = sum(document.variant_of is None for document in documents)
-    variants: dict[str, set[str]] = {}
-    counts: dict[str, int] = {}
-    for document in documents:
-        if document.variant_of is not None and document.perturbation is not None:
-            counts[document.perturbation] = counts.get(document.perturbation, 0) + 1
-            variants.setdefault(document.perturbation, set()).add(document.variant_of)
-    return {
-        name: {"documents": counts[name], "left_out": originals - len(variants[name])}
-        for name in sorted(counts)
-    }
 
 
 def _fail(place: str, message: str, value: Any = None) -> NoReturn:

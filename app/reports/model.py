@@ -231,7 +231,7 @@ class Provenance(Part):
     snapshots: dict[str, str] = Field(description="Role → key of a snapshot")
     corpus_digest: str
     corpus_documents: int
-    corpus_units: int = Field(description="Units of inference: documents, groups, equal texts")
+    corpus_units: int = Field(description="Units of inference: documents, groups, near-copies")
     feature_set_digest: str | None
     features_digest: str | None
     dictionaries: dict[str, str | None]

@@ -17,7 +17,8 @@ from app.evaluations import ledger
 from app.evaluations.tables import Evaluation, EvaluationSnapshot, Shard, Snapshot
 from app.monitors.policy import DriftPolicy
 from app.monitors.tables import Monitor
-from app.registry.documents import describe, parse_objects, to_jsonl
+from app.registry.documents import parse_objects, to_jsonl
+from app.registry.facts import describe
 from app.registry.tables import (
     Checkpoint,
     Corpus,

@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from app.core.digests import sha256_bytes, sha256_json
 from app.core.errors import InvalidInputError
-from app.registry.documents import Document, parse_jsonl, units_of_inference
+from app.registry.documents import Document, parse_jsonl
 from app.registry.tables import Corpus
+from app.registry.units import units_of_inference
 from workers.capture.batches import plan_batches
 from workers.capture.checkpoints import ResolvedCheckpoint
 from workers.capture.tokenization import TokenizedCorpus, tokenize_corpus

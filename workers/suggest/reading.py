@@ -11,8 +11,9 @@ from scipy.sparse import csr_array
 from app.core.artifacts import ArtifactStore
 from app.core.digests import sha256_bytes
 from app.core.errors import InvalidInputError
-from app.registry.documents import Document, parse_jsonl, to_jsonl, units_of_inference
+from app.registry.documents import Document, parse_jsonl, to_jsonl
 from app.registry.tables import Checkpoint, Dictionary
+from app.registry.units import units_of_inference
 from app.settings import Settings
 from workers.capture.activations import sample_sequences
 from workers.capture.batches import BatchPlan, plan_batches

@@ -79,7 +79,7 @@ class CorpusOut(Output):
     digest: str = Field(description="SHA-256 of the canonical JSON Lines form")
     documents: int
     groups: int = Field(
-        description="Units of inference: groups, documents with their variants, equal texts"
+        description="Units of inference: groups, documents with their variants, near-copies"
     )
     characters: int
     concepts: dict[str, dict[str, int]]

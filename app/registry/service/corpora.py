@@ -11,7 +11,8 @@ from app.core.artifacts import ArtifactStore
 from app.core.digests import sha256_bytes
 from app.core.errors import InvalidInputError, NotFoundError
 from app.core.immutability import require_same
-from app.registry.documents import CorpusFacts, Document, describe, to_jsonl
+from app.registry.documents import Document, to_jsonl
+from app.registry.facts import CorpusFacts, describe
 from app.registry.repository import corpora as repository
 from app.registry.service.sources import MAX_FILE_BYTES
 from app.registry.tables import Corpus

@@ -188,12 +188,13 @@ def test_a_corpus_that_is_another_or_gone_from_the_store(
     _failed(run(checkpoints["other"], corpus=corpus), "corpus_missing")
 
 
-def test_documents_longer_than_the_context_are_split(
+def test_documents_longer_than_the_context_are_split_and_near_copies_count_once(
     world: World, run: Run, checkpoints: dict[str, Path]
 ) -> None:
-    text = " ".join(d["text"] for d in documents(40))
-    long = [{"id": f"d{i}", "text": f"{i} {text}"} for i in range(6)]
-    evaluation = run(checkpoints["other"], corpus=world.corpus(long))
+    texts = [document["text"] for document in documents(240)]
+    long = [{"id": f"d{i}", "text": " ".join(texts[i::6])} for i in range(6)]
+    near_copy = {"id": "again", "text": f"Once more: {long[0]['text']}"}
+    evaluation = run(checkpoints["other"], corpus=world.corpus([*long, near_copy]))
     assert evaluation.state == "succeeded", evaluation.error
     assert world.verdicts(evaluation.id)["probe"].documents == 6
 

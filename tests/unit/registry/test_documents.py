@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from app.core.errors import InvalidInputError
 from app.registry.documents import (
     Document,
-    describe,
     parse_jsonl,
     parse_objects,
     to_jsonl,
-    units_of_inference,
 )
+from app.registry.facts import describe
+from app.registry.units import units_of_inference
 
 
 def lines(*values: Any) -> bytes:

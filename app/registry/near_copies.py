@@ -1,0 +1,88 @@
+"""Documents that nearly repeat another one, found without comparing all with all.
+
+A document is the set of its runs of five words; two are near-copies where these sets have at least
+80% of their union in common (Jaccard), as in Lee et al. 2022, "Deduplicating Training Data Makes
+Language Models Better". Which pairs are worth comparing is found by MinHash signatures cut into
+bands (Broder 1997; Leskovec, Rajaraman and Ullman, "Mining of Massive Datasets", section 3.4), and
+then each is compared exactly: a signature can miss a pair and never invents one.
+"""
+
+import re
+from array import array
+from collections.abc import Iterator, Sequence
+
+from rensa import RMinHash
+
+SIMILARITY = 0.8
+"""Near-copies share at least this part of the runs of words that either has."""
+
+_RUN = 5
+_BANDS, _ROWS = 25, 5
+"""Of pairs at the limit, 1 - (1 - 0.8^5)^25 = 99.995% have a band in common."""
+
+_KEPT = 4
+"""Documents that a band remembers: a corpus of a thousand variations of one template that are no
+near-copies would otherwise be compared all with all."""
+
+_TRIED = 8
+"""Documents that one is compared with at most, those with the most similar signature first."""
+
+# Scripts without spaces between words would make a sentence one word.
+_WORD = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|\w+|[^\w\s]")
+
+
+def near_copies(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Pairs of texts that nearly repeat each other, enough of them to connect all that do.
+
+    Upper and lower case and white space make no difference. Texts of up to five words are
+    near-copies only where they are equal otherwise.
+
+    Args:
+        texts: best each once; of equal ones many pairs are yielded.
+
+    Yields:
+        Positions (earlier, later), in order of the later one; the same for the same texts.
+    """
+    buckets: dict[tuple[int, bytes], list[int]] = {}
+    signatures: list[array[int]] = []
+    family: list[int] = []
+    for at, text in enumerate(texts):
+        runs = _runs(text)
+        signature = _signature(runs)
+        signatures.append(signature)
+        candidates: set[int] = set()
+        for key in _bands(signature):
+            bucket = buckets.setdefault(key, [])
+            candidates.update(bucket)
+            if len(bucket) < _KEPT:
+                bucket.append(at)
+        likeness = {other: _agreement(signatures[other], signature) for other in candidates}
+        joined: set[int] = set()
+        for other in sorted(candidates, key=lambda other: (-likeness[other], other))[:_TRIED]:
+            if family[other] in joined:
+                continue
+            theirs = _runs(texts[other])
+            if len(runs & theirs) >= SIMILARITY * len(runs | theirs):
+                joined.add(family[other])
+                yield other, at
+        family.append(min(joined, default=at))
+
+
+def _runs(text: str) -> set[str]:
+    words = _WORD.findall(text.casefold())
+    return {" ".join(words[at : at + _RUN]) for at in range(max(len(words) - _RUN, 0) + 1)}
+
+
+def _signature(runs: set[str]) -> "array[int]":
+    sketch = RMinHash(num_perm=_BANDS * _ROWS, seed=0)
+    sketch.update(runs)
+    return array("I", sketch.digest())
+
+
+def _bands(signature: "array[int]") -> Iterator[tuple[int, bytes]]:
+    for band in range(_BANDS):
+        yield band, signature[band * _ROWS : (band + 1) * _ROWS].tobytes()
+
+
+def _agreement(one: "array[int]", other: "array[int]") -> int:
+    return sum(a == b for a, b in zip(one, other, strict=True))
