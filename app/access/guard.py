@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access.authentication import Authenticator
 from app.access.origins import Origins
-from app.access.principals import Principal
+from app.access.principals import MissingScopeError, Principal
 from app.access.rules import MLFLOW
 from app.core.errors import FeaturedriftError
 from app.core.problems import UNREACHABLE, own_error_response, unreachable_response
@@ -70,7 +70,10 @@ class Guard:
 
 
 def _allow_metrics(principal: Principal) -> None:
-    # The figures are of all models.
-    if "read" in principal.scopes and principal.models is None:
-        return
-    principal.need("metrics")
+    if principal.models is not None:
+        raise MissingScopeError(
+            "the figures are of all models, and this key is bound to some; use an unbound one",
+            code="model_not_allowed",
+        )
+    if "read" not in principal.scopes:
+        principal.need("metrics")

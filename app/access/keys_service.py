@@ -43,12 +43,20 @@ def create(session: Session, body: ApiKeyCreate, pepper: bytes | None) -> tuple[
 
     Raises:
         ConflictError: a working key has this name, or there is no pepper.
-        InvalidInputError: a model does not exist, or the end lies in the past.
+        InvalidInputError: a model does not exist, the end lies in the past, or the key is for
+            metrics and would be bound.
         MissingScopeError: the caller's key is bound to other models.
     """
     secret = require_pepper(pepper)
     _check_end(body.expires_at)
     models = _models(session, body.models)
+    if body.scope == "metrics" and models is not None:
+        raise InvalidInputError(
+            "a key for metrics cannot be bound to models, for the figures are of all; leave "
+            "`models` out, and make it with a key that is bound to none",
+            field="models",
+            value=models,
+        )
     principal = principal_of(session)
     key = new_key()
     try:

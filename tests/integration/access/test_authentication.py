@@ -222,13 +222,25 @@ def test_scopes(
     )
 
 
+@pytest.mark.parametrize("scope", ["read", "write", "admin"])
 def test_metrics_need_a_key_that_is_bound_to_no_model(
-    client: TestClient, database: Database
+    client: TestClient, database: Database, scope: str
 ) -> None:
-    bound = holding(client, make_key(database, "bound", "read", "bot"))
+    bound = holding(client, make_key(database, "bound", scope, "bot"))
 
     assert client.get("/metrics").status_code == 401
-    assert bound.get("/metrics").status_code == 403
+    assert code_of(bound, "/metrics") == (403, "model_not_allowed")
+
+
+def test_no_key_for_metrics_is_bound(client: TestClient, database: Database) -> None:
+    admin = holding(client, make_key(database, "admin", "admin"))
+    admin.post("/v1/models", json={"name": "bot"})
+    bound = holding(client, make_key(database, "bound", "admin", "bot"))
+
+    for maker, models in ((admin, ["bot"]), (bound, ["bot"]), (bound, None)):
+        body = {"name": "scraper", "scope": "metrics", "models": models}
+        made = maker.post("/v1/api-keys", json=body)
+        assert (made.status_code, made.json()["field"]) == (422, "models")
 
 
 def test_a_key_for_metrics_may_be_configured(locked: Settings) -> None:
