@@ -19,7 +19,7 @@ class Material:
     """
 
     cluster: NDArray[np.int64]
-    """[n] the unit of inference of each token: a document with its variants, near-copies and group."""
+    """[n] the unit of inference of each token: a document, its variants, near-copies and group."""
     sequence: NDArray[np.int64]
     """[n] which sequence the model read the token in; ascending."""
     keys: NDArray[np.int64]
