@@ -57,6 +57,9 @@ def inspect_checkpoint(path: Path, roots: Sequence[Path]) -> CheckpointFiles:
     for file in sorted(path.iterdir()):
         if file.is_symlink():
             check_under_roots(file.resolve(), roots, str(file))
+        if file.exists() and not (file.is_file() or file.is_dir()):
+            # Whoever opens a pipe waits until somebody writes into it.
+            raise _bad(path, "source_unsupported", f"{file.name} is neither a file nor a folder")
     adapter = (path / "adapter_config.json").is_file()
     config = _read_config(path / ("adapter_config.json" if adapter else "config.json"))
     _refuse_remote_code(path, config)

@@ -1,13 +1,17 @@
 """From nothing to an accepted evaluation, by REST alone."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from app.core.artifacts import ArtifactStore
 from app.core.database import Database
 from app.evaluations.tables import Evaluation, OutboxMessage, Shard
+from app.registry.service import models
 from app.settings import Settings
 from tests.support.api import DOCUMENTS, FEATURES, make_checkpoint, make_dictionary
 
@@ -88,3 +92,32 @@ def test_a_checkpoint_post_starts_the_monitors_evaluations(
     again = client.post("/v1/models/bot/checkpoints", json={"name": "next", "source": candidate})
     assert again.status_code == 200
     assert again.json()["evaluations"] == [evaluation_id]
+
+
+def test_files_that_take_their_time_hold_nobody_else_up(
+    client: TestClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = {
+        name: make_checkpoint(settings.allowed_roots[0] / name) for name in ("slow", "quick")
+    }
+    client.post("/v1/models", json={"name": "bot"})
+    reading, done = threading.Event(), threading.Event()
+
+    def inspect(source: str, *_: object, **__: object) -> None:
+        if source == sources["slow"]:
+            reading.set()
+            assert done.wait(30)
+
+    def register(name: str) -> int:
+        body = {"name": name, "source": sources[name]}
+        return client.post("/v1/models/bot/checkpoints", json=body).status_code
+
+    monkeypatch.setattr(models, "inspect_checkpoint_source", inspect)
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(register, "slow")
+        assert reading.wait(10)
+        try:
+            assert register("quick") == 201
+        finally:
+            done.set()
+        assert slow.result(10) == 201

@@ -1,6 +1,7 @@
 """A source from a stranger is refused for the right reason, and a good one goes through."""
 
 import json
+import os
 import struct
 from pathlib import Path
 
@@ -77,6 +78,19 @@ def test_a_link_out_of_the_root_is_refused(checkpoint: Path, root: Path, tmp_pat
     (outside / "secret").write_text("x")
     (checkpoint / "vocab.txt").symlink_to(outside / "secret")
     assert refused(str(checkpoint), root).code == "source_outside_roots"
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_pipe_that_would_be_waited_for_is_refused(
+    checkpoint: Path, root: Path, name: str, linked: bool
+) -> None:
+    (checkpoint / name).unlink(missing_ok=True)
+    os.mkfifo(root / "pipe" if linked else checkpoint / name)
+    if linked:
+        (checkpoint / name).symlink_to(root / "pipe")
+
+    assert refused(str(checkpoint), root).code == "source_unsupported"
 
 
 def test_pickles_remote_code_and_missing_parts_are_refused(checkpoint: Path, root: Path) -> None:
