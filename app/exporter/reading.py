@@ -50,6 +50,18 @@ class WatchedFeature:
     drift_score: float | None
     paged: bool
     slow_drift: bool
+    drift: "Drift | None" = None
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What has changed of a drifted feature, in the words of its verdict."""
+
+    change: str
+    estimand: str
+    diagnosis: str
+    margins: float
+    """The effect in units of its margin, without sign."""
 
 
 @dataclass(frozen=True)

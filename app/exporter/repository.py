@@ -211,6 +211,11 @@ def watched_features(session: Session, evaluation_ids: Sequence[UUID]) -> Rows:
             Verdict.drift_score,
             Verdict.paged,
             Verdict.slow_drift,
+            Verdict.change,
+            Verdict.estimand,
+            Verdict.effect,
+            Verdict.margin,
+            Verdict.diagnosis,
         )
         .select_from(Evaluation)
         .join(Monitor, Monitor.id == Evaluation.monitor_id)

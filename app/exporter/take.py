@@ -19,6 +19,7 @@ from app.exporter.reading import (
     Activity,
     CheckpointInfo,
     Comparison,
+    Drift,
     Durations,
     Health,
     Latest,
@@ -191,6 +192,7 @@ def _found(
                     drift_score=feature.drift_score,
                     paged=feature.paged,
                     slow_drift=feature.slow_drift,
+                    drift=_drift(feature),
                 )
                 for feature in features[row.id]
             ),
@@ -211,6 +213,14 @@ def _found(
         )
         for row in evaluations
     ]
+
+
+def _drift(row: Any) -> Drift | None:
+    """What people are told of a drift; None without one, or where it has no number."""
+    told = row.paged or row.verdict == "drifted"
+    if not told or row.estimand is None or row.effect is None or not row.margin:
+        return None
+    return Drift(row.change or "", row.estimand, row.diagnosis or "", abs(row.effect) / row.margin)
 
 
 def _summary_of(summary: Mapping[str, Any] | None, comparison: str) -> Mapping[str, Any]:

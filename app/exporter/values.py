@@ -168,3 +168,13 @@ def feature_values(latest: tuple[Latest, ...]) -> Iterator[Metric]:
         (*labels, "verdict"),
         (((*key, f.verdict), 1.0) for key, f in pairs),
     )
+    yield gauge(
+        "feature_drift_margins",
+        "Effect of what changed most of a drifted feature, in units of its margin.",
+        (*labels, "change", "estimand", "diagnosis"),
+        (
+            ((*key, f.drift.change, f.drift.estimand, f.drift.diagnosis), f.drift.margins)
+            for key, f in pairs
+            if f.drift is not None
+        ),
+    )

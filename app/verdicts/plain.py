@@ -21,13 +21,13 @@ _SAID: Final = {
 WHAT: Final = {
     "rate": "how often it fires",
     "magnitude": "how strongly it fires",
-    "scale": "spread of its values",
-    "identity_sparse": "tokens that it fires on",
-    "strength": "tokens that it fires strongly on",
-    "identity_dense": "values at the same tokens",
+    "scale": "the spread of its values",
+    "identity_sparse": "which tokens it fires on",
+    "strength": "which tokens it fires strongly on",
+    "identity_dense": "its value at each token",
     "shift": "its mean",
     "concept": "how well it tells its concept",
-    "robustness": "agreement on varied documents",
+    "robustness": "how well it holds up on varied documents",
 }
 """What each estimand looks at, in a few words."""
 
@@ -66,7 +66,7 @@ def figures(
     upper: float | None,
     margin: float | None,
 ) -> str:
-    """`values at the same tokens: identity_dense 0.41 [0.28, 0.54], margin 0.1`, for a table."""
+    """`its value at each token: identity_dense 0.41 [0.28, 0.54], margin 0.1`, for a table."""
     name = estimand or "effect"
     scale = scale_of(name)
     what = f"{WHAT[name]}: " if name in WHAT else ""

@@ -23,7 +23,7 @@ def against(one: Evidence) -> str:
 
 
 def measured(row: dict[str, Any]) -> str:
-    """`tokens that it fires on: identity_sparse 0.41 [0.28, 0.54], margin 0.2`."""
+    """`which tokens it fires on: identity_sparse 0.41 [0.28, 0.54], margin 0.2`."""
     if row["effect"] is None:
         return str(row["reason"])
     raised = row["margin_source"]

@@ -7,7 +7,11 @@ from collections.abc import Container, Mapping
 from html.parser import HTMLParser
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+WITH_A_KEY = 'curl() { command curl -H "Authorization: Bearer $FEATUREDRIFT_API_KEY" "$@"; }'
+"""What the pages tell people to type first."""
+_CURL = "silent\nshow-error\nfail-with-body\n"
 PROGRAMS = ("curl", "psql", "redis-cli", "featuredrift")
 
 
@@ -71,15 +75,17 @@ def shell(command: str, variables: Mapping[str, str], codes: Container[int] = (0
     )
     path = os.pathsep.join((*map(str, programs), os.environ.get("PATH", os.defpath)))
     kept = {name: os.environ[name] for name in ("HOME", "PYTHONPATH") if name in os.environ}
-    done = subprocess.run(
-        [
-            *("bash", "--noprofile", "--norc", "-euo", "pipefail", "-c"),
-            'curl() { command curl --silent --show-error --fail-with-body "$@"; }\n' + command,
-        ],
-        env={**kept, **variables, "PATH": path},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    with TemporaryDirectory() as home:
+        (Path(home) / ".curlrc").write_text(_CURL)
+        done = subprocess.run(
+            [
+                *("bash", "--noprofile", "--norc", "-euo", "pipefail", "-c"),
+                f"{WITH_A_KEY}\n{command}",
+            ],
+            env={**kept, **variables, "PATH": path, "CURL_HOME": home},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
     assert done.returncode in codes, f"{command}\n{done.stdout}{done.stderr}"
     return done.stdout

@@ -1,15 +1,19 @@
 """The whole deployment: servers, Featuredrift's processes, Prometheus, Alertmanager, receivers."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any
 
 import httpx
 from standardwebhooks import Webhook
 
+from app.core.key_text import new_key
 from tests.integration.chain import servers
 from tests.integration.chain.processes import process, run
 from tests.integration.deploy.test_reader_role import ROLE, run_script
@@ -47,6 +51,9 @@ class Chain:
     """The deployment from outside: addresses, what its people received, and what a job can post."""
 
     api: httpx.Client
+    """What the training job has, with the key that set everything up."""
+    browser: httpx.Client
+    """Of whoever is on call: no key, but a session once they have signed in."""
     prometheus: httpx.Client
     models: Path
     pages: Received
@@ -54,6 +61,16 @@ class Chain:
     variables: dict[str, str]
     """What a shell on call knows: where the servers are, and the settings of `worker`."""
     secret: str = ""
+    key: str = ""
+    """Of whoever is on call; it may read and write."""
+
+    def sign_in(self, page: str) -> httpx.Response:
+        """What happens to whoever opens a page before they have signed in: the form, then this."""
+        form = self.browser.get(page, follow_redirects=True)
+        assert form.url.path == "/sign-in", form.url
+        fields = dict(re.findall(r'name="(csrf_token|next)" value="([^"]*)"', form.text))
+        fields = {name: unescape(value) for name, value in fields.items()}
+        return self.browser.post("/sign-in", data=fields | {"key": self.key}, follow_redirects=True)
 
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """POST that must succeed."""
@@ -145,10 +162,19 @@ def chain(folder: Path, models: Path) -> Iterator[Chain]:
         onto_this_machine = {"FEATUREDRIFT_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8"}
         both = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
         worker = shared | both | {"FEATUREDRIFT_DEVICE": "cpu"}
+        job, metrics = new_key(), new_key()
+        (folder / "metrics_key").write_text(metrics)
         for name, settings in {
             "api": shared
             | onto_this_machine
-            | {"DATABASE_URL": database_url, "FEATUREDRIFT_PORT": str(ports["api"])},
+            | {
+                "DATABASE_URL": database_url,
+                "FEATUREDRIFT_PORT": str(ports["api"]),
+                "FEATUREDRIFT_REQUIRE_KEYS": "true",
+                "FEATUREDRIFT_KEY_PEPPER": token_urlsafe(32),
+                "FEATUREDRIFT_BOOTSTRAP_KEY": job,
+                "FEATUREDRIFT_METRICS_KEY": metrics,
+            },
             "dispatcher": shared | both | onto_this_machine,
             "worker": worker,
             "exporter": {
@@ -158,7 +184,9 @@ def chain(folder: Path, models: Path) -> Iterator[Chain]:
             },
         }.items():
             enter(process(folder, name, settings))
-        api = enter(httpx.Client(base_url=at["api"], timeout=60))
+        bearer = {"Authorization": f"Bearer {job}"}
+        api = enter(httpx.Client(base_url=at["api"], timeout=60, headers=bearer))
+        browser = enter(httpx.Client(base_url=at["api"], headers={"Accept": "text/html"}))
         wait_for(lambda: _answers(api, "/readyz"))
         wait_for(lambda: _answers(api, f"{at['exporter']}/healthz"))
         enter(servers.alertmanager(folder / "alertmanager", ports["alertmanager"], pages.url))
@@ -172,12 +200,13 @@ def chain(folder: Path, models: Path) -> Iterator[Chain]:
                     "api:8321": at["api"].removeprefix("http://"),
                     "127.0.0.1:9090": at["prometheus"].removeprefix("http://"),
                     "alertmanager:9093": at["alertmanager"].removeprefix("http://"),
+                    "/run/secrets/featuredrift_metrics_key": str(folder / "metrics_key"),
                 },
             )
         )
         variables = worker | {"EXPORTER": at["exporter"], "FEATUREDRIFT_URL": at["api"]}
         prometheus = enter(httpx.Client(base_url=at["prometheus"], timeout=30))
-        found = Chain(api, prometheus, models, pages, hooks, variables)
+        found = Chain(api, browser, prometheus, models, pages, hooks, variables)
         _watch(found)
         yield found
 
@@ -207,6 +236,8 @@ def _watch(chain: Chain) -> None:
             "policy": dict(POLICY),
         },
     )
+    chain.key = chain.post("/v1/api-keys", {"name": "ada", "scope": "write"})["key"]
+    chain.variables["FEATUREDRIFT_API_KEY"] = chain.key
     chain.secret = chain.post("/v1/webhooks", {"url": chain.hooks.url, "by": "ada"})["secret"]
 
 

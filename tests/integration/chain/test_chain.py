@@ -6,6 +6,7 @@ the page or behind one of its links.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,15 @@ CALLS = {"acknowledge", "accept", "reject", "cancel", "retry"}
 
 
 def follow(chain: Chain, url: str) -> httpx.Response:
-    """A link as a browser follows it; it must answer."""
-    answer = chain.api.get(url, follow_redirects=True)
+    """A link: in the API with the key of whoever is on call, elsewhere in their browser."""
+    if urlsplit(url).path.startswith("/v1/"):
+        answer = chain.api.get(url, headers={"Authorization": f"Bearer {chain.key}"})
+    else:
+        answer = chain.browser.get(url, follow_redirects=True)
+        if answer.url.path == "/sign-in":
+            answer = chain.sign_in(url)
     assert answer.status_code == 200, (url, answer.text)
+    assert answer.url.path != "/sign-in", url
     return answer
 
 
@@ -50,13 +57,29 @@ def test_both_ways_tell_the_same(deployment: Chain, page: Page, feature: str) ->
     assert alert["labels"]["severity"] == event["severity"] == "page"
     assert alert["labels"]["model"] == event["model"] == MODEL
     assert alert["labels"]["monitor"] == event["monitor"] == MONITOR
-    assert DRIFTED in alert["annotations"]["description"]
+    assert f"in checkpoint {DRIFTED}" in alert["annotations"]["summary"]
+    assert f"Checkpoint {DRIFTED} against base: " in alert["annotations"]["description"]
+    assert re.search(r" has changed by [0-9.]+ margins", alert["annotations"]["description"])
+    assert re.search(r", [0-9.]+ times the margin of ", event["detail"])
     assert event["last_checkpoint"] == DRIFTED
     assert event["evidence"]["paged"] is True
     # The verdict that the metrics lead to is the one that the service's own alert speaks of.
-    (seen,) = follow(deployment, alert["annotations"]["evidence_url"]).json()["items"]
+    (seen,) = follow(deployment, alert["annotations"]["api_url"]).json()["items"]
     assert seen["evaluation"] == event["last_evaluation"]
     assert seen["effect"] == event["evidence"]["effect"]
+
+
+def test_whoever_must_sign_in_first_comes_to_what_the_page_leads_to(
+    deployment: Chain, page: Page
+) -> None:
+    annotations = page.alerts["direction"]["annotations"]
+    for name in ("page_url", "evidence_url"):
+        deployment.browser.cookies.clear()
+        shown = deployment.sign_in(annotations[name])
+        assert (shown.status_code, str(shown.url)) == (200, annotations[name])
+        assert "direction" in shown.text
+    assert "rotated" in shown.text
+    assert any("/repairs/" in link for link in Html(shown.text).links)
 
 
 def test_features_of_one_monitor_are_one_notification(deployment: Chain, page: Page) -> None:
@@ -98,7 +121,7 @@ def test_every_link_within_reach_of_the_page_answers(deployment: Chain, page: Pa
             *(
                 alert["annotations"][name]
                 for alert in body["alerts"]
-                for name in ("runbook_url", "page_url", "evidence_url")
+                for name in ("runbook_url", "page_url", "evidence_url", "api_url")
                 if name in alert["annotations"]
             ),
         )
@@ -164,7 +187,7 @@ def test_from_the_page_to_the_repair_and_back_to_quiet(deployment: Chain, page: 
     runbook = Html(follow(deployment, alert["annotations"]["runbook_url"]).text)
 
     # The diagnosis, behind the page's own link.
-    (verdict,) = follow(deployment, alert["annotations"]["evidence_url"]).json()["items"]
+    (verdict,) = follow(deployment, alert["annotations"]["api_url"]).json()["items"]
     assert (verdict["verdict"], verdict["diagnosis"]) == ("drifted", "rotated")
     assert verdict["diagnosis_evidence"]["reason"]
 

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from app.runbooks.rendering import INDEX, sources
-from tests.integration.chain.browser import Html, shell
+from tests.integration.chain.browser import WITH_A_KEY, Html, shell
 from tests.integration.chain.conftest import DRIFTED, Page
 from tests.integration.chain.stack import DICTIONARY, Chain
 from tests.support.deployment import save_dictionary
@@ -44,7 +44,10 @@ def variables(deployment: Chain, page: Page) -> dict[str, str]:
 
 def read(deployment: Chain, name: str) -> Html:
     """A runbook as the API serves it."""
-    return Html(deployment.api.get(f"/runbooks/{name}").raise_for_status().text)
+    page = Html(deployment.browser.get(f"/runbooks/{name}").raise_for_status().text)
+    # The service needs a key: a page that asks it anything says how to send one.
+    assert WITH_A_KEY in page.code or not any("$API" in line for line in page.commands())
+    return page
 
 
 @pytest.mark.parametrize("name", PAGES)

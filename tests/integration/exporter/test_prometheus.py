@@ -97,7 +97,17 @@ def drift(database: Database) -> str:
     with database.unit_of_work() as session:
         monitor = add_monitor(session, watch=["quotes", "digits", "words"])
         evaluation = add_evaluation(session, monitor, "v2")
-        add_verdict(session, evaluation, "quotes", "drifted", paged=True)
+        figures = {"estimand": "identity_sparse", "effect": 0.5, "margin": 0.2}
+        add_verdict(
+            session,
+            evaluation,
+            "quotes",
+            "drifted",
+            paged=True,
+            change="identity",
+            diagnosis="lost",
+            **figures,
+        )
         add_verdict(session, evaluation, "digits", "untrusted", paged=True)
         add_verdict(session, evaluation, "words", "stable")
         add_control(session, evaluation, passed=False, control="permuted_labels")
@@ -138,8 +148,14 @@ def test_rows_in_postgres_become_an_alert_that_outlives_a_database_that_is_away(
             "monitor": "nightly",
             "feature": "quotes",
         }
-        assert page["annotations"]["description"].startswith("Checkpoint v2 against v1. ")
+        assert page["annotations"]["description"].startswith(
+            "Checkpoint v2 against v1: which tokens it fires on has changed by 2.5 margins, where "
+            "1 is allowed. Diagnosis lost: "
+        )
         assert page["annotations"]["evidence_url"].endswith(
+            f"/evaluations/{evaluation}?comparison=baseline&feature=quotes"
+        )
+        assert page["annotations"]["api_url"].endswith(
             f"/v1/evaluations/{evaluation}/verdicts?comparison=baseline&feature=quotes"
         )
         assert page["annotations"]["page_url"].endswith(

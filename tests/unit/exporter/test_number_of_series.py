@@ -12,6 +12,7 @@ from app.exporter.reading import (
     Activity,
     CheckpointInfo,
     Comparison,
+    Drift,
     Durations,
     Health,
     Latest,
@@ -26,6 +27,7 @@ from app.exporter.work import work
 from app.verdicts.tables import COMPARISONS, CONTROLS, VERDICTS
 
 PAGE = Path(__file__).parents[3] / "docs/metrics.md"
+DRIFT = Drift("identity", "identity_sparse", "lost", 2.0)
 ENDED = ("succeeded", "failed", "cancelled")
 MOMENT = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -48,7 +50,9 @@ def fullest(key: MonitorKey, watched: int, dictionaries: int, controls: int) -> 
             Comparison(name, **comparison, paged=1, slow_drift=1) for name in COMPARISONS
         ),
         features=tuple(
-            WatchedFeature(f"f{n}", "stable", 0.1, 0.9, 0.0, paged=False, slow_drift=False)
+            WatchedFeature(
+                f"f{n}", "drifted", 0.1, 0.9, 0.0, paged=True, slow_drift=False, drift=DRIFT
+            )
             for n in range(watched)
         ),
         dictionaries=tuple(
@@ -104,15 +108,15 @@ MODEL, DEPLOYMENT = MAX_ALIASES + 4, 8
 
 @pytest.mark.parametrize(("w", "d", "c"), [(0, 0, 0), (3, 2, 6), (200, 20, 6)])
 def test_a_monitor_has_as_many_series_as_the_page_says(w: int, d: int, c: int) -> None:
-    assert "**6w + 4d + c + 85**" in PAGE.read_text()
+    assert "**7w + 4d + c + 85**" in PAGE.read_text()
     assert f"A model adds at most {MODEL}" in PAGE.read_text()
 
-    assert series(1, 1, w, d, c) == 6 * w + 4 * d + c + 85 + MODEL + DEPLOYMENT
+    assert series(1, 1, w, d, c) == 7 * w + 4 * d + c + 85 + MODEL + DEPLOYMENT
 
 
 def test_the_suggested_limit_admits_the_fleet_that_it_is_suggested_for() -> None:
     jobs = yaml.safe_load((PAGE.parents[1] / "deploy/prometheus/prometheus.yml").read_text())
     limit = jobs["scrape_configs"][0]["sample_limit"]
-    monitor = 6 * MAX_WATCHED + 4 * MAX_DICTIONARIES + len(CONTROLS) + 85
+    monitor = 7 * MAX_WATCHED + 4 * MAX_DICTIONARIES + len(CONTROLS) + 85
 
     assert 50 * 4 * monitor + 50 * MODEL + DEPLOYMENT + 100 < limit

@@ -18,6 +18,7 @@ from app.exporter.reading import (
     Activity,
     CheckpointInfo,
     Comparison,
+    Drift,
     Durations,
     Health,
     Latest,
@@ -26,6 +27,8 @@ from app.exporter.reading import (
     WatchedFeature,
 )
 from app.exporter.refresher import State
+from app.reports.words import DIAGNOSES, ESTIMANDS
+from app.verdicts.plain import WHAT
 from tests.support.tools import tool
 
 ROOT = Path(__file__).parents[3]
@@ -72,7 +75,14 @@ class FullState:
                     ),
                     features=(
                         WatchedFeature(
-                            "quotes", "stable", 0.1, 0.9, 0.0, paged=False, slow_drift=False
+                            "quotes",
+                            "drifted",
+                            0.1,
+                            0.9,
+                            0.0,
+                            paged=True,
+                            slow_drift=False,
+                            drift=Drift("identity", "identity_sparse", "lost", 2.0),
                         ),
                     ),
                     dictionaries=(Health("sae-4", 0.1, 16.0, 0.0, stale=False),),
@@ -181,6 +191,22 @@ def test_an_alert_says_what_where_and_what_to_do(rule: dict[str, Any]) -> None:
     board = re.search(r"/d/featuredrift-([a-z-]+)", annotations["dashboard_url"])
     assert board is not None
     assert board[1] in DASHBOARDS
+
+
+def test_a_page_tells_every_change_and_diagnosis_in_words() -> None:
+    (watched,) = (r for r in alerts() if r["labels"].get("scope") == "watched")
+    told = watched["annotations"]["description"]
+    assert set(WHAT) == set(ESTIMANDS)
+    for estimand, words in WHAT.items():
+        assert f'eq .Labels.estimand "{estimand}" }}}}{words}' in told
+    for diagnosis in DIAGNOSES:
+        assert f'eq . "{diagnosis}" }}}}: ' in told
+
+
+def test_people_are_led_to_pages_and_programs_to_the_api() -> None:
+    for rule in alerts():
+        for name, url in rule["annotations"].items():
+            assert ("/v1/" in url) == (name == "api_url"), (rule["alert"], name)
 
 
 def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
