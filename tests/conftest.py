@@ -39,7 +39,7 @@ THOROUGH = (
     "crash/test_network",
     "crash/test_upgrade",
     "integration/api/test_stateful",
-    "integration/docs/",
+    "integration/docs/test_tutorial",
     "integration/imports/test_to_the_verdict",
     "integration/suggest/",
 )

@@ -17,7 +17,7 @@ from app.registry.definitions import (
 )
 from tests.support.dictionaries import save_dictionary
 from tests.support.models import WIDTH
-from tests.unit.causal.conftest import MakeModel
+from tests.worlds.causal.conftest import MakeModel
 from workers.capture.tokenization import TokenizedCorpus
 from workers.causal.handles import make_handles
 from workers.causal.head import ModelWithHead

@@ -13,7 +13,7 @@ from sklearn.linear_model import RidgeCV
 
 from app.registry.definitions import LinearProbe
 from tests.support.models import VOCABULARY, WIDTH, random_model
-from tests.unit.diagnosis.planted import SITE, dictionary, latents, readouts, sample
+from tests.worlds.diagnosis.planted import SITE, dictionary, latents, readouts, sample
 from workers.demo.activations import collect
 from workers.demo.checkpoints import erase, rescale, rotate
 from workers.diagnosis import Diagnosis, DiagnosisQuestion, diagnose

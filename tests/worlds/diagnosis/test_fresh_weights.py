@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from transformers import LlamaForCausalLM
 
 from app.registry.definitions import Feature, LinearProbe
-from tests.unit.diagnosis.planted import (
+from tests.worlds.diagnosis.planted import (
     SITE,
     activations,
     ask,

@@ -11,7 +11,7 @@ from scipy import stats
 
 from app.registry.definitions import Direction, Feature, Neuron
 from tests.support.models import WIDTH
-from tests.unit.causal.conftest import MakeModel
+from tests.worlds.causal.conftest import MakeModel
 from workers.capture.tokenization import TokenizedCorpus
 from workers.causal.estimates import cosine, ratio
 from workers.causal.judge import judge

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from app.registry.definitions import SaeLatent
-from tests.unit.diagnosis.planted import (
+from tests.worlds.diagnosis.planted import (
     activations,
     ask,
     dictionary,

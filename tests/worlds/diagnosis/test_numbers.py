@@ -5,7 +5,7 @@ import pytest
 from scipy import linalg, stats
 from sklearn.linear_model import Ridge
 
-from tests.unit.diagnosis.planted import WIDTH, activations, rotation
+from tests.worlds.diagnosis.planted import WIDTH, activations, rotation
 from workers.diagnosis.correlation import best_of, correlation, difference
 from workers.diagnosis.groups import Sides, value_sums
 from workers.diagnosis.lookup import TokenLookup

@@ -11,7 +11,7 @@ from peft import LoraConfig, get_peft_model
 
 from app.registry.definitions import Feature, Neuron
 from tests.support.models import DECODERS, random_model, save_checkpoint, train_tokenizer
-from tests.unit.causal.conftest import MakeModel
+from tests.worlds.causal.conftest import MakeModel
 from workers.capture.checkpoints import ResolvedCheckpoint
 from workers.capture.numerics import detect_numerics
 from workers.capture.tokenization import TokenizedCorpus

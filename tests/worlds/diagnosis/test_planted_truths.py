@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from safetensors.torch import save_file
 
 from app.registry.definitions import Component, Composite, Feature, Neuron, SaeLatent
-from tests.unit.diagnosis.planted import (
+from tests.worlds.diagnosis.planted import (
     WIDTH,
     activations,
     ask,

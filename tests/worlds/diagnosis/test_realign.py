@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tests.unit.diagnosis.planted import SITE, WIDTH, activations, dictionary, rotation
+from tests.worlds.diagnosis.planted import SITE, WIDTH, activations, dictionary, rotation
 from workers.diagnosis.maps import AffineMap
 from workers.diagnosis.realign import CannotRealignError, realign, rescale_latents
 from workers.features.dictionaries import DictionarySource, load_dictionary
