@@ -11,7 +11,7 @@ from app.sources.checkpoint import CheckpointFiles, inspect_checkpoint
 from app.sources.locations import Place, place_of
 from app.sources.safetensors_header import read_header
 from workers.capture.identity import adapter_digest, config_digest, tokenizer_digest
-from workers.capture.isolation import sealed
+from workers.capture.isolation import blamed, sealed
 from workers.capture.sources import as_evaluation_error, locate
 from workers.capture.tensorfiles import weights_digest
 from workers.errors import EvaluationError
@@ -87,7 +87,7 @@ def resolve_checkpoint(
         with as_evaluation_error():
             files = inspect_checkpoint(path, [*roots, cache.resolve()])
         if files.adapter_base is None:
-            with sealed(source):
+            with sealed(source), blamed("config_invalid", f"{path} makes no sense"):
                 return _full(source, commit, files)
         _check_base(source, files.adapter_base)
         place, base_commit = locate(
@@ -105,7 +105,7 @@ def resolve_checkpoint(
                 f"{path} sits on {files.adapter_base!r}, which is itself an adapter; merge that "
                 "one into its base first",
             )
-        with sealed(source):
+        with sealed(source), blamed("config_invalid", f"{path} makes no sense"):
             base = _full(files.adapter_base, base_commit, base_files)
             return _adapter(source, commit, files, base)
     except FileNotFoundError as error:
@@ -227,27 +227,21 @@ def load_config(path: Path) -> Any:
 
     if not (path / "config.json").is_file():
         raise EvaluationError("source_missing", f"{path} was deleted after registration")
-    try:
+    with blamed("config_invalid", f"{path / 'config.json'} is not accepted by transformers"):
         return AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise EvaluationError(
-            "config_invalid",
-            f"{path / 'config.json'} is not accepted by transformers: {_first_line(error)}",
-        ) from error
 
 
 def _load_tokenizer(path: Path) -> Any:
     from transformers import AutoTokenizer
 
+    unusable = f"{path} has no tokenizer that transformers can load"
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            path, local_files_only=True, trust_remote_code=False, use_fast=True
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, OSError, ImportError) as error:
-        raise EvaluationError(
-            "tokenizer_missing",
-            f"{path} has no tokenizer that transformers can load: {_first_line(error)}",
-        ) from error
+        with blamed("tokenizer_missing", unusable):
+            tokenizer = AutoTokenizer.from_pretrained(
+                path, local_files_only=True, trust_remote_code=False, use_fast=True
+            )
+    except (OSError, ImportError) as error:
+        raise EvaluationError("tokenizer_missing", f"{unusable}: {_first_line(error)}") from error
     if not getattr(tokenizer, "is_fast", False):
         raise EvaluationError(
             "tokenizer_unsupported",

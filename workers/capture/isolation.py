@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from celery.exceptions import SoftTimeLimitExceeded
+
 from workers.errors import EvaluationError
 
 _NETWORK = frozenset(
@@ -22,6 +24,8 @@ _NETWORK = frozenset(
     }
 )
 _PICKLE = "pickle.find_class"
+_NO_DEVICE_MEMORY = "OutOfMemoryError"
+"""Torch's, by name: this module is also for those who have not imported it."""
 _sealed = threading.local()
 _installing = threading.Lock()
 _installed = False
@@ -52,6 +56,31 @@ def sealed(what: object) -> Iterator[None]:
         raise EvaluationError("source_unsafe", f"{what}: loading it {error}") from error
     finally:
         _sealed.deep, constants.HF_HUB_OFFLINE = before
+
+
+@contextmanager
+def blamed(code: str, what: str) -> Iterator[None]:
+    """Hold what is read to blame for whatever a library raises over it: it would do so again.
+
+    Libraries raise errors of any type over a configuration or a tokenizer that makes no sense. What
+    may be this machine's fault passes as it is, to be tried again: no memory, disk or library.
+
+    Raises:
+        EvaluationError: with the code, and the library's words after `what`.
+    """
+    try:
+        yield
+    except (EvaluationError, RefusedError, SoftTimeLimitExceeded):
+        raise
+    except (OSError, MemoryError, ImportError):
+        raise
+    except Exception as error:
+        if type(error).__name__ == _NO_DEVICE_MEMORY:
+            raise
+        said = " ".join(str(error).split())[:300]
+        if not isinstance(error, ValueError | RuntimeError):
+            said = f"{type(error).__name__}: {said}"
+        raise EvaluationError(code, f"{what}: {said}") from error
 
 
 def _install() -> None:

@@ -12,7 +12,7 @@ from torch import nn
 from app.core.digests import sha256_json
 from workers.capture.adapters import merge_adapter
 from workers.capture.checkpoints import ResolvedCheckpoint
-from workers.capture.isolation import sealed
+from workers.capture.isolation import RefusedError, blamed, sealed
 from workers.capture.numerics import DTYPES, apply_threads
 from workers.errors import EvaluationError
 from workers.numerics import Numerics
@@ -40,7 +40,10 @@ def load_model(resolved: ResolvedCheckpoint, numerics: Numerics) -> LoadedModel:
             attention implementation does not exist for this architecture.
     """
     apply_threads(numerics)
-    with sealed(resolved.source):
+    with (
+        sealed(resolved.source),
+        blamed("weights_mismatch", f"{resolved.path} does not load"),
+    ):
         if resolved.base is None:
             module = read_weights(resolved, numerics)
         else:
@@ -97,7 +100,7 @@ def read_weights(
             ) from error
         raise
     except (ValueError, RuntimeError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
+        if isinstance(error, torch.OutOfMemoryError | RefusedError):
             raise
         raise EvaluationError(
             "weights_mismatch", f"{resolved.path} does not load: {str(error).strip()[:500]}"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from workers.capture.checkpoints import ResolvedCheckpoint
+from workers.capture.isolation import blamed
 from workers.errors import EvaluationError
 
 _DOCUMENTS_AT_ONCE = 512
@@ -113,17 +114,18 @@ def tokenize_corpus(
         )
     encodings: list[tuple[int, Any]] = []
     for first in range(0, len(documents), _DOCUMENTS_AT_ONCE):
-        encoded = tokenizer(
-            list(documents[first : first + _DOCUMENTS_AT_ONCE]),
-            truncation=True,
-            max_length=sequence_length,
-            stride=0,
-            padding=False,
-            return_overflowing_tokens=True,
-            return_offsets_mapping=True,
-            return_special_tokens_mask=True,
-            verbose=False,
-        )
+        with blamed("tokenizer_unsupported", f"{resolved.source!r} does not tokenize the corpus"):
+            encoded = tokenizer(
+                list(documents[first : first + _DOCUMENTS_AT_ONCE]),
+                truncation=True,
+                max_length=sequence_length,
+                stride=0,
+                padding=False,
+                return_overflowing_tokens=True,
+                return_offsets_mapping=True,
+                return_special_tokens_mask=True,
+                verbose=False,
+            )
         origin = encoded["overflow_to_sample_mapping"]
         encodings.extend(
             (first + sample, encoding)

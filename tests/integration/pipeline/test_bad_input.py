@@ -226,7 +226,7 @@ def test_the_same_question_can_be_asked_again_once_the_fault_is_mended(
     assert world.wait(evaluation_id).state == "succeeded"
 
 
-@pytest.mark.parametrize("fault", ["missing", "not finite", "no tokens"])
+@pytest.mark.parametrize("fault", ["missing", "not finite", "no tokens", "nonsense"])
 def test_a_broken_previous_checkpoint_does_not_condemn_the_next(
     world: World, folder: Path, checkpoints: dict[str, Path], fault: str
 ) -> None:
@@ -238,6 +238,9 @@ def test_a_broken_previous_checkpoint_does_not_condemn_the_next(
         shutil.rmtree(folder)
     elif fault == "not finite":
         _spoil(folder, float("nan"))
+    elif fault == "nonsense":
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | {"num_attention_heads": 0}))
     else:
         mute = Tokenizer(BPE({"\u0000": 0}, []))
         PreTrainedTokenizerFast(tokenizer_object=mute).save_pretrained(folder)

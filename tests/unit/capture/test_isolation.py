@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from huggingface_hub import constants
 from huggingface_hub.errors import OfflineModeIsEnabled
 from safetensors.torch import load_file, save_file
@@ -19,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from app.settings import Settings
 from tests.support.models import save_checkpoint
 from workers.capture.checkpoints import ResolvedCheckpoint, resolve_checkpoint
-from workers.capture.isolation import RefusedError, sealed
+from workers.capture.isolation import RefusedError, blamed, sealed
 from workers.capture.loading import load_model
 from workers.capture.numerics import detect_numerics
 from workers.errors import EvaluationError
@@ -136,6 +137,44 @@ def test_a_size_that_no_machine_has_fails_and_nothing_else(
 
     with pytest.raises((EvaluationError, MemoryError)):
         load()
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "code"),
+    [
+        ("config.json", {"attention_bias": "yes"}, "config_invalid"),
+        ("config.json", {"hidden_size": -1}, "config_invalid"),
+        ("config.json", {"num_attention_heads": 0}, "config_invalid"),
+        ("config.json", {"dtype": []}, "config_invalid"),
+        ("tokenizer_config.json", {"model_max_length": "long"}, "config_invalid"),
+        ("tokenizer.json", {"model": {"type": "?"}}, "tokenizer_missing"),
+        ("tokenizer.json", {"version": None}, "tokenizer_missing"),
+    ],
+)
+def test_nonsense_is_the_checkpoints_fault_and_is_not_tried_again(
+    resolve: Resolve, folder: Path, file: str, changes: dict[str, Any], code: str
+) -> None:
+    edit(folder / file, **changes)
+
+    refused(resolve, folder, code)
+
+
+@pytest.mark.parametrize("changes", [{"num_key_value_heads": 0}, {"hidden_act": "x"}])
+def test_nonsense_that_shows_when_weights_are_loaded_is_not_tried_again_either(
+    resolve: Resolve, folder: Path, changes: dict[str, Any]
+) -> None:
+    edit(folder / "config.json", **changes)
+
+    resolved = resolve(folder)
+    with pytest.raises(EvaluationError, match="does not load") as caught:
+        load_model(resolved, detect_numerics("float32", "eager", "cpu", 1, resolved))
+    assert caught.value.code == "weights_mismatch"
+
+
+def test_what_may_be_the_machines_fault_is_tried_again() -> None:
+    for error in (OSError("disk"), MemoryError(), ImportError("library"), SoftTimeLimitExceeded()):
+        with pytest.raises(type(error)), blamed("config_invalid", "it"):
+            raise error
 
 
 def test_code_named_in_a_part_of_the_configuration_is_refused(
