@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.core.database import Database
 from app.evaluations import outbox, sweep
-from app.evaluations.broker import Broker
+from app.evaluations.broker import Broker, BrokerUnavailable
 from app.evaluations.dispatcher import _Dispatcher
 from app.evaluations.tables import OutboxMessage, Shard
 from app.settings import Settings
@@ -135,3 +135,14 @@ def test_a_dispatcher_that_dies_over_an_emptied_broker_leaves_the_rest_to_the_ne
         assert _publish(database) == [shard_id]
         dispatcher._remind()
         assert _publish(database) == []
+
+
+def test_what_the_broker_did_not_take_stays_in_the_outbox(
+    database: Database, settings: Settings, shard_id: UUID
+) -> None:
+    away = settings.model_copy(update={"redis_url": "redis://127.0.0.1:9/0"})
+    with Broker(away) as broker:
+        dispatcher = _Dispatcher(away, database, broker, threading.Event())
+        with pytest.raises(BrokerUnavailable):
+            dispatcher._publish()
+    assert _publish(database) == [shard_id]
