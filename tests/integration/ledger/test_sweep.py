@@ -138,11 +138,14 @@ def test_a_dispatcher_that_dies_over_an_emptied_broker_leaves_the_rest_to_the_ne
 
 
 def test_what_the_broker_did_not_take_stays_in_the_outbox(
-    database: Database, settings: Settings, shard_id: UUID
+    database: Database, settings: Settings, shard_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    away = settings.model_copy(update={"redis_url": "redis://127.0.0.1:9/0"})
-    with Broker(away) as broker:
-        dispatcher = _Dispatcher(away, database, broker, threading.Event())
+    def refuse(*_: object) -> None:
+        raise BrokerUnavailable("it is away")
+
+    monkeypatch.setattr(Broker, "publish", refuse)
+    with Broker(settings) as broker:
+        dispatcher = _Dispatcher(settings, database, broker, threading.Event())
         with pytest.raises(BrokerUnavailable):
             dispatcher._publish()
     assert _publish(database) == [shard_id]
