@@ -74,7 +74,9 @@ def _place(address: str) -> str:
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
-        return address
+        # Some proxies write the port behind it; what is no address at all counts as one.
+        host = address.rpartition(":")[0]
+        return _place(host.strip("[]")) if host else "unreadable"
     if isinstance(parsed, ipaddress.IPv6Address):
         if parsed.ipv4_mapped is not None:
             return str(parsed.ipv4_mapped)

@@ -41,6 +41,17 @@ def test_the_last_allowed_failure_shuts_the_address_out(
     assert limited.retry_after("192.0.2.2", None) == 0
 
 
+@pytest.mark.parametrize("form", ["192.0.2.1:{}", "[2001:db8::1]:{}", "nowhere{}", "a:{}:b"])
+def test_neither_a_port_nor_nonsense_makes_another_address(
+    limited: FailedAttempts, form: str
+) -> None:
+    for number in range(ALLOWED):
+        limited.failed(form.format(number))
+
+    assert limited.retry_after(form.format("77"), None) == WINDOW
+    assert len(limited) == 1
+
+
 def test_what_it_is_told_to_wait_is_enough(limited: FailedAttempts, clock: Clock) -> None:
     fail(limited, "192.0.2.1", ALLOWED)
     clock.now += 12.3
