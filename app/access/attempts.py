@@ -71,14 +71,18 @@ class FailedAttempts:
 
 
 def _place(address: str) -> str:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        # Some proxies write the port behind it; what is no address at all counts as one.
-        host = address.rpartition(":")[0]
-        return _place(host.strip("[]")) if host else "unreadable"
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
+    # Some proxies write the port behind it; what is no address at all counts as one.
+    for form in (address, address.rpartition(":")[0].strip("[]")):
+        try:
+            return _network(ipaddress.ip_address(form))
+        except ValueError:
+            continue
+    return "unreadable"
+
+
+def _network(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)
