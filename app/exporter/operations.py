@@ -7,8 +7,9 @@ from sqlalchemy import extract, func, select, true
 from sqlalchemy.orm import Session
 
 from app.alerts.tables import Alert
-from app.evaluations.tables import OutboxMessage, Shard
+from app.evaluations.tables import Evaluation, OutboxMessage, Shard
 from app.exporter.repository import Rows
+from app.monitors.tables import Monitor
 from app.registry.tables import Checkpoint, Model
 
 
@@ -28,6 +29,34 @@ def registered(session: Session, models: Sequence[str]) -> Rows:
         select(Model.name.label("model"), newest.c.created_at.label("registered"))
         .join(newest, true())
         .where(Model.name.in_(models))
+    ).all()
+
+
+def unjudged(session: Session, monitor_ids: Sequence[UUID]) -> Rows:
+    """(monitor_id, registered): the first checkpoint after the newest that each monitor judged.
+
+    The first, not the newest: where checkpoints keep coming, the newest is never old.
+    """
+    judged = (
+        select(Evaluation.checkpoint_id)
+        .where(Evaluation.monitor_id == Monitor.id, Evaluation.state == "succeeded")
+        .order_by(Evaluation.checkpoint_id.desc())
+        .limit(1)
+        .lateral()
+    )
+    waiting = (
+        select(Checkpoint.created_at)
+        .where(Checkpoint.model_id == Monitor.model_id, Checkpoint.id > judged.c.checkpoint_id)
+        .order_by(Checkpoint.id)
+        .limit(1)
+        .lateral()
+    )
+    return session.execute(
+        select(Monitor.id.label("monitor_id"), waiting.c.created_at.label("registered"))
+        .select_from(Monitor)
+        .join(judged, true())
+        .join(waiting, true())
+        .where(Monitor.id.in_(monitor_ids), Monitor.enabled)
     ).all()
 
 

@@ -132,6 +132,8 @@ class Activity:
     """What the monitor's newest evaluation says of its checkpoint; none without one."""
     alerts: Mapping[tuple[str, str], int]
     """(severity, unresolved state) → number of alerts."""
+    unjudged_since: datetime | None = None
+    """When the first checkpoint after the newest judged one was registered; none without such."""
 
 
 @dataclass(frozen=True)

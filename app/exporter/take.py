@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from itertools import groupby, islice
 from math import sqrt
 from statistics import NormalDist
@@ -81,6 +82,10 @@ def take_reading(
             {
                 (keys[row.monitor_id], row.severity, row.state): row.alerts
                 for row in operations.unresolved_alerts(session, list(keys))
+            },
+            {
+                keys[row.monitor_id]: row.registered
+                for row in operations.unjudged(session, list(keys))
             },
         ),
         newest_checkpoints=_newest_checkpoints(evaluations, keys),
@@ -299,6 +304,7 @@ def _activity(
     newest: Mapping[UUID, Any],
     gates: Mapping[MonitorKey, Outcome],
     alerts: Mapping[tuple[MonitorKey, str, str], int],
+    unjudged: Mapping[MonitorKey, datetime],
 ) -> tuple[Activity, ...]:
     failed = {
         keys[monitor_id]: row.ended == "failed" for monitor_id, row in newest.items() if row.ended
@@ -319,6 +325,7 @@ def _activity(
                 for severity in SEVERITIES
                 for state in UNRESOLVED
             },
+            unjudged_since=unjudged.get(key),
             states={row.state: row.evaluations for row in by_monitor.get(key, ())},
             durations={
                 row.state: Durations(

@@ -86,6 +86,16 @@ def work(reading: Reading, finished: Finished) -> Iterator[Metric]:
         (((model,), when.timestamp()) for model, when in reading.registered.items()),
     )
     yield gauge(
+        "unjudged_checkpoint_registered_timestamp_seconds",
+        "When the first checkpoint after the newest that the monitor has judged was registered.",
+        MONITOR,
+        (
+            ((entry.key.model, entry.key.monitor), entry.unjudged_since.timestamp())
+            for entry in reading.activity
+            if entry.unjudged_since is not None
+        ),
+    )
+    yield gauge(
         "page_budget_remaining_ratio",
         "Share of the calendar quarter's false-page budget that is not spent.",
         MONITOR,

@@ -22,7 +22,7 @@ from tests.integration.exporter.rows import (
     add_shard,
     add_verdict,
 )
-from tests.integration.exporter.scraping import named, scrape
+from tests.integration.exporter.scraping import Samples, named, scrape
 
 
 def make_alert(monitor: Monitor, subject: str, severity: str, state: str) -> Alert:
@@ -255,22 +255,38 @@ def test_another_look_at_an_older_checkpoint_does_not_stand_for_the_newest(
                 .where(Checkpoint.model_id == monitor.model_id, Checkpoint.name == name)
                 .values(created_at=NOON + timedelta(hours=hour))
             )
+        newest = Checkpoint(model_id=monitor.model_id, name="v3", source="/models/v3")
+        newest.created_at = NOON + timedelta(hours=3)
+        session.add(newest)
+        session.flush()
         add_evaluation(session, monitor, "v2", state="failed")
         add_evaluation(session, monitor, "v1", state="succeeded")
 
     judged = "evaluated_checkpoint_registered_timestamp_seconds"
 
-    assert named(scrape(exporter), judged, "model", "monitor") == {
-        ("support-bot", "nightly"): (NOON + timedelta(hours=1)).timestamp()
-    }
+    # The first that waits, however many come after it.
+    waits = "unjudged_checkpoint_registered_timestamp_seconds"
+
+    def hours(samples: Samples, name: str) -> float | None:
+        found = named(samples, name, "model", "monitor").get(("support-bot", "nightly"))
+        return None if found is None else (found - NOON.timestamp()) / 3600
+
+    samples = scrape(exporter)
+    assert (hours(samples, judged), hours(samples, waits)) == (1, 2)
 
     with database.unit_of_work() as session:
         add_evaluation(session, monitor, "v2", state="succeeded")
         add_evaluation(session, monitor, "v1", state="succeeded")
 
-    assert named(scrape(exporter), judged, "model", "monitor") == {
-        ("support-bot", "nightly"): (NOON + timedelta(hours=2)).timestamp()
-    }
+    samples = scrape(exporter)
+    assert (hours(samples, judged), hours(samples, waits)) == (2, 3)
+
+    with database.unit_of_work() as session:
+        add_evaluation(session, monitor, "v3", state="succeeded")
+        add_evaluation(session, monitor, "v1", state="succeeded")
+
+    samples = scrape(exporter)
+    assert (hours(samples, judged), hours(samples, waits)) == (3, None)
 
 
 def test_a_message_that_is_not_due_yet_is_not_stuck(exporter: Exporter, database: Database) -> None:

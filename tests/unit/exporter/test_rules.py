@@ -98,6 +98,7 @@ class FullState:
                     last_success=moment,
                     newest_failed=False,
                     gate="pass",
+                    unjudged_since=moment,
                     alerts={("page", "open"): 0},
                 ),
             ),
