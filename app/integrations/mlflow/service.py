@@ -99,10 +99,9 @@ def _register(
     settings: Settings,
 ) -> MlflowOut:
     body = _checkpoint(mapping, name, version, reachable(mapping, source))
-    if not registry.is_registered(session, mapping.model, body.name):
-        registry.inspect_source(body, settings)
+    fault = registry.source_fault(body, settings)
     model = registry.find_model(session, mapping.model, lock=True)
-    checkpoint, _, created = registry.register_checkpoint(session, model, body, audited=True)
+    checkpoint, _, created = registry.register_checkpoint(session, model, body, fault, audited=True)
     started: list[UUID] = []
     if created:
         started, _ = start_all(session, model, checkpoint)

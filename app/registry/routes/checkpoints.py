@@ -46,16 +46,11 @@ def register_checkpoint(
     model: ModelName, body: CheckpointCreate, settings: AppSettings, post: Post
 ) -> Response:
     """Register a checkpoint and start one evaluation for each enabled monitor of the model."""
-    if (replayed := post.replay()) is not None:
-        return replayed
-    with post.database.unit_of_work() as session:
-        known = service.is_registered(session, model, body.name)
-    if not known:
-        service.inspect_source(body, settings)
+    fault = service.source_fault(body, settings)
 
     def work(session: Session) -> Answer:
         found = service.find_model(session, model, lock=True)
-        checkpoint, parent, created = service.register_checkpoint(session, found, body)
+        checkpoint, parent, created = service.register_checkpoint(session, found, body, fault)
         if not created:
             existing = newest_ids(session, [checkpoint.id]).get(checkpoint.id, [])
             out = _present(model, checkpoint, parent, existing)

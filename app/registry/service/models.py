@@ -56,40 +56,40 @@ def find_model(session: Session, name: str, *, lock: bool = False) -> Model:
     return model
 
 
-def is_registered(session: Session, model: str, checkpoint: str) -> bool:
-    """Whether a model has a checkpoint of this name: its source is not looked at again.
+def source_fault(body: CheckpointCreate, settings: Settings) -> InvalidInputError | None:
+    """What is wrong with a checkpoint's source, which matters if it is new.
 
-    Raises:
-        NotFoundError: there is no such model.
+    Asked for before any lock is taken: a disk may take its time to answer.
     """
-    found = find_model(session, model)
-    return repository.get_checkpoint(session, found.id, checkpoint) is not None
-
-
-def inspect_source(body: CheckpointCreate, settings: Settings) -> None:
-    """Look at a new checkpoint's files, under no lock: a disk may take its time to answer.
-
-    Raises:
-        InvalidInputError: the source cannot be used.
-    """
-    with reading(body.source):
-        inspect_checkpoint_source(body.source, settings.allowed_roots, allow_hub=settings.allow_hub)
+    try:
+        with reading(body.source):
+            inspect_checkpoint_source(
+                body.source, settings.allowed_roots, allow_hub=settings.allow_hub
+            )
+    except InvalidInputError as fault:
+        return fault
+    return None
 
 
 def register_checkpoint(
-    session: Session, model: Model, body: CheckpointCreate, *, audited: bool = False
+    session: Session,
+    model: Model,
+    body: CheckpointCreate,
+    fault: InvalidInputError | None,
+    *,
+    audited: bool = False,
 ) -> tuple[Checkpoint, str | None, bool]:
     """The checkpoint, its parent's name, and whether it is new.
 
-    The model's row must be locked: "the one registered before" is then the same for everybody. The
-    source of one that is not registered must have been inspected.
+    The model's row must be locked: "the one registered before" is then the same for everybody.
 
     Args:
+        fault: what `source_fault` has found; of one that is registered it is no longer asked.
         audited: the caller records it itself.
 
     Raises:
         ConflictError: the name is registered with other content.
-        InvalidInputError: the parent is unknown.
+        InvalidInputError: the source cannot be used, or the parent is unknown.
     """
     existing = repository.get_checkpoint(session, model.id, body.name)
     if existing is not None:
@@ -108,6 +108,8 @@ def register_checkpoint(
             },
         )
         return existing, parent, False
+    if fault is not None:
+        raise fault
     parent_id = None
     if body.parent is not None:
         parent_row = repository.get_checkpoint(session, model.id, body.parent)
