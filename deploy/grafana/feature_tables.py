@@ -44,8 +44,9 @@ def repairs() -> Table:
     """What is proposed to watch instead."""
     panel = table(
         "Repairs",
-        "Proposed new definitions of this feature. Follow the repair's link for the old and the "
-        "new one with held-out figures, then POST …:accept or …:reject. None applies itself.",
+        "Proposed new definitions of this feature. The repair's link leads to the old and the new "
+        "one with held-out figures, and to the buttons that accept or reject it. None applies "
+        "itself.",
         rows(sql.REPAIRS),
         span=10,
         no_value="Nothing is proposed.",

@@ -1,5 +1,7 @@
 """Fleet: all models on one page, and which of them needs somebody."""
 
+from grafana_foundation_sdk.models.common import BigValueTextMode
+
 from deploy.grafana import tables
 from deploy.grafana.layout import (
     FLEET,
@@ -127,7 +129,7 @@ def _stats() -> list[Stat]:
                 "What each monitor's newest evaluation says of its checkpoint. Anything but pass "
                 "is a reason to open the model line; pending is being worked on.",
                 now(f"count by (gate) (featuredrift_gate{{{WHO}}} == 1)", "{{gate}}"),
-            ),
+            ).text_mode(BigValueTextMode.VALUE_AND_NAME),
             GATES,
         ),
         stat(

@@ -1,5 +1,8 @@
 """Graphs of the service dashboard."""
 
+from grafana_foundation_sdk.models.common import AxisPlacement
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
+
 from deploy.grafana import service_sql as sql
 from deploy.grafana.panels import Graph, by_word, graph
 from deploy.grafana.queries import points, series
@@ -182,18 +185,23 @@ def snapshots() -> Graph:
 
 def reading() -> Graph:
     """How fresh the numbers are."""
-    return graph(
+    failed = "failed readings in 5 minutes"
+    panel = graph(
         "Age of the exporter's reading",
         "Since the last successful reading of Postgres began, and readings that failed in five "
         "minutes. The age should stay within a few refresh periods.",
         series("max(featuredrift_exporter_reading_age_seconds)", "age"),
-        series(
-            "sum(increase(featuredrift_exporter_reading_errors_total[5m]))",
-            "failed readings in 5 minutes",
-        ),
+        series("sum(increase(featuredrift_exporter_reading_errors_total[5m]))", failed),
         unit="s",
         span=8,
         low=0,
+    )
+    return panel.override_by_name(
+        failed,
+        [
+            DynamicConfigValue("unit", "short"),
+            DynamicConfigValue("custom.axisPlacement", AxisPlacement.RIGHT),
+        ],
     )
 
 
@@ -202,7 +210,7 @@ def memory() -> Graph:
     return graph(
         "Memory of API and exporter",
         "Resident memory. It should be flat; a steady rise is a leak, to be reported.",
-        series('process_resident_memory_bytes{job=~"featuredrift-.*"}', "{{job}} {{instance}}"),
+        series('process_resident_memory_bytes{job=~".*featuredrift.*"}', "{{job}} {{instance}}"),
         unit="bytes",
         span=8,
         low=0,
@@ -215,7 +223,7 @@ def samples() -> Graph:
         "Series of a scrape",
         "Samples that each target gave at its last scrape. Near the scrape configuration's "
         "sample_limit the whole scrape is refused: watch fewer features, or raise the limit.",
-        series('scrape_samples_scraped{job=~"featuredrift-.*"}', "{{job}} {{instance}}"),
+        series('scrape_samples_scraped{job=~".*featuredrift.*"}', "{{job}} {{instance}}"),
         span=8,
         low=0,
     )

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ class Asked:
     dashboard: str
     part: str
     query: Mapping[str, Any]
+    panel: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -44,7 +45,7 @@ def everything_asked() -> Iterator[Asked]:
     for uid, board in dashboards().items():
         for panel in board["panels"]:
             for target in panel.get("targets", ()):
-                yield Asked(uid, panel["title"], target)
+                yield Asked(uid, panel["title"], target, panel)
         for annotation in board["annotations"].get("list", ()):
             yield Asked(uid, f"annotation {annotation['name']}", annotation["target"])
         for variable in board["templating"]["list"]:
@@ -75,6 +76,23 @@ def interpolated(text: str, values: Mapping[str, str], *, window: str = "20s") -
         return value.replace("\\", "\\\\").replace('"', '\\"')
 
     return _VARIABLE.sub(fill, text)
+
+
+def expected_fields(panel: Mapping[str, Any]) -> tuple[set[str], set[str]]:
+    """(columns that are renamed, names that are spoken of): what a panel's settings rely on."""
+    renamed: dict[str, str] = {}
+    for change in panel.get("transformations", ()):
+        renamed |= change["options"].get("renameByName", {})
+    spoken = {
+        rule["matcher"]["options"]
+        for rule in panel["fieldConfig"].get("overrides", ())
+        if rule["matcher"]["id"] == "byName"
+    }
+    shown = panel.get("options", {}).get("reduceOptions", {}).get("fields", "")
+    if shown:
+        spoken.add(shown.removeprefix("/^").removesuffix("$/"))
+    back = {heading: column for column, heading in renamed.items()}
+    return set(renamed), {back.get(name, name) for name in spoken}
 
 
 def linked(url: str, values: Mapping[str, str], row: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from tests.integration.grafana.grafana import (
     Asked,
     dashboards,
     everything_asked,
+    expected_fields,
     interpolated,
 )
 
@@ -60,6 +61,32 @@ def test_every_statement_returns_data(reader: Engine, line: Line, asked: Asked) 
             assert moments == sorted(moments)
             assert all(moment.tzinfo is not None for moment in moments)
     assert filled == set(columns), f"never a value in {set(columns) - filled}"
+
+
+GRAFANA_KNOWS = {"bool", "int8", "int4", "text", "varchar", "float8", "numeric", "timestamptz"}
+"""Types of columns that its Postgres data source shows as what they are."""
+
+
+@pytest.mark.parametrize("asked", [asked for asked in SQL if asked.panel], ids=str)
+def test_a_panel_speaks_of_columns_that_its_statement_has(
+    reader: Engine, line: Line, asked: Asked
+) -> None:
+    with reader.connect() as connection:
+        statement = interpolated(asked.text, next(choices(line))).replace("%", "%%")
+        cursor = connection.exec_driver_sql(statement).cursor
+        types = {column.name: column.type_display for column in cursor.description}
+    assert set(types.values()) <= GRAFANA_KNOWS
+    if asked.panel["type"] == "state-timeline":
+        assert types["time"] == "timestamptz"
+        assert asked.text.rstrip().endswith("ORDER BY time")
+    renamed, spoken = expected_fields(asked.panel)
+    assert renamed <= set(types)
+    numbers = [name for name in types if name != "time"]
+    if asked.query["format"] == "time_series" and types.get("metric"):
+        # Each value of `metric` names a series: three columns, or Grafana adds the third's name.
+        assert len(numbers) == 2
+    else:
+        assert spoken <= set(types)
 
 
 @pytest.mark.parametrize("asked", PROMQL, ids=str)

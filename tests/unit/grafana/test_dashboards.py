@@ -188,6 +188,38 @@ def test_data_sources_are_those_that_are_provisioned() -> None:
     assert provider["options"]["path"] == "/var/lib/grafana/dashboards"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_values_of_several_series_are_named(name: str) -> None:
+    """A number whose series is told by its colour alone says nothing."""
+    for panel in panels(name):
+        legends = {target.get("legendFormat", "") for target in panel["targets"]}
+        if panel["type"] == "stat" and any("{{" in legend for legend in legends):
+            assert panel["options"]["textMode"] in {"name", "value_and_name"}, panel["title"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_count_is_not_shown_in_seconds(name: str) -> None:
+    for panel in panels(name):
+        settings = panel["fieldConfig"]
+        own = {
+            rule["matcher"]["options"]: {one["id"]: one["value"] for one in rule["properties"]}
+            for rule in settings.get("overrides", ())
+        }
+        for target in panel["targets"]:
+            if "_total" in target.get("expr", "") and "histogram" not in target["expr"]:
+                unit = own.get(target["legendFormat"], {}).get("unit", settings["defaults"]["unit"])
+                assert unit == "short", panel["title"]
+
+
+def test_process_metrics_are_those_of_any_deployment() -> None:
+    """The chart names its jobs by the release: `prod-featuredrift-exporter`."""
+    jobs = {job for name in NAMES for job in re.findall(r'job=~"(.+?)"', str(DASHBOARDS[name]))}
+    assert jobs
+    for job in jobs:
+        assert re.fullmatch(job, "prod-featuredrift-exporter")
+        assert re.fullmatch(job, "featuredrift-api")
+
+
 def test_no_password_is_written_down() -> None:
     text = (PROVISIONING / "datasources" / "featuredrift.yaml").read_text()
     for source in yaml.safe_load(text)["datasources"]:
