@@ -215,6 +215,11 @@ def test_all_processes_agree_on_the_settings_they_share() -> None:
         assert shared.items() <= compose.environment(SERVICES[name]).items(), name
 
 
+def test_postgres_is_healthy_only_where_others_reach_it() -> None:
+    """The image's first start has a server on the socket, which `migrate` cannot use."""
+    assert "--host=127.0.0.1" in SERVICES["postgres"]["healthcheck"]["test"]
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_each_command_exists(name: str) -> None:
     commands = get_command(command_line)
