@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.reports.words import NULL_UPDATES
+from app.verdicts.plain import WHAT
 from workers.capture.checkpoints import ResolvedCheckpoint
 from workers.capture.numerics import has_sdpa
 from workers.controls.outcome import ControlOutcome, FeatureOutcome, count, overall
@@ -172,9 +174,10 @@ def _failed(
     estimand = next(e for e in ESTIMANDS if e in far and far[e][i])
     found = table.inference[estimand]
     effect, margin = float(found.effect[i]), float(getattr(policy, estimand))
+    update = NULL_UPDATES.get(source, f"the null update {source}")
     moves = (
-        f"moves {estimand} by {effect:.3g}, {abs(effect) / margin:.3g} times the policy's margin "
-        f"of {margin:.3g}"
+        f"moved {WHAT[estimand]} ({estimand}) by {effect:.3g}, {abs(effect) / margin:.3g} times "
+        f"the policy's margin of {margin:.3g}"
     )
     benign = source.startswith(BENIGN)
     return FeatureOutcome(
@@ -182,7 +185,7 @@ def _failed(
         f"Checkpoint {source.removeprefix(BENIGN)}, marked benign, {moves}: lift the mark if that "
         "is no harmless change; if it is one, nothing can be found to drift here."
         if benign
-        else f"Its numbers do not repeat: the null update {source} {moves}.",
+        else f"Its numbers do not repeat: {update} {moves}.",
         {
             "source": source,
             "estimand": estimand,

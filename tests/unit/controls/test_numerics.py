@@ -95,7 +95,8 @@ def test_only_numbers_that_do_not_repeat_fail(nulls: dict[str, VerdictTable]) ->
         "probe": True,
     }
     assert outcome.passed is False
-    assert "the null update loud moves identity_sparse" in outcome.features["chaotic"].detail
+    moved = "the null update loud moved which tokens it fires on (identity_sparse) by"
+    assert moved in outcome.features["chaotic"].detail
     assert outcome.figures["moved"] == 2
     assert outcome.figures["sources"] == {
         "quiet": {"moved": 0, "features": 5},
@@ -118,7 +119,7 @@ def test_a_benign_mark_is_blamed_before_the_feature(nulls: dict[str, VerdictTabl
     outcome = judge({}, {"numerics_batch": nulls["quiet"], "benign:step-7": nulls["loud"]})
     detail = outcome.features["chaotic"].detail
     assert outcome.features["chaotic"].passed is False
-    assert "Checkpoint step-7, marked benign, moves identity_sparse" in detail
+    assert "Checkpoint step-7, marked benign, moved which tokens it fires on" in detail
     assert "lift the mark" in detail
     assert outcome.detail.startswith(
         "1 null update of the same weights and 1 checkpoint marked benign would alone have moved"
