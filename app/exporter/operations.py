@@ -44,18 +44,18 @@ def unjudged(session: Session, monitor_ids: Sequence[UUID]) -> Rows:
         .limit(1)
         .lateral()
     )
+    # A minimum, not the first by id: for that the planner would walk along all newer checkpoints
+    # of other models, where this one has none.
     waiting = (
-        select(Checkpoint.created_at)
+        select(func.min(Checkpoint.created_at).label("registered"))
         .where(Checkpoint.model_id == Monitor.model_id, Checkpoint.id > judged.c.checkpoint_id)
-        .order_by(Checkpoint.id)
-        .limit(1)
         .lateral()
     )
     return session.execute(
-        select(Monitor.id.label("monitor_id"), waiting.c.created_at.label("registered"))
+        select(Monitor.id.label("monitor_id"), waiting.c.registered)
         .select_from(Monitor)
         .join(judged, true())
-        .join(waiting, true())
+        .join(waiting, waiting.c.registered.is_not(None))
         .where(Monitor.id.in_(monitor_ids), Monitor.enabled)
     ).all()
 
