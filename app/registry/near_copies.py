@@ -8,6 +8,7 @@ then each is compared exactly: a signature can miss a pair and never invents one
 """
 
 import re
+import unicodedata
 from array import array
 from collections.abc import Iterator, Sequence
 
@@ -30,12 +31,16 @@ _TRIED = 8
 # Scripts without spaces between words would make a sentence one word.
 _WORD = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|\w+|[^\w\s]")
 
+# Zero-width characters, soft hyphens, direction marks and the byte order mark.
+_UNSEEN = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+
 
 def near_copies(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Pairs of texts that nearly repeat each other, enough of them to connect all that do.
 
-    Upper and lower case and white space make no difference. Texts of up to five words are
-    near-copies only where they are equal otherwise.
+    Upper and lower case, white space, characters that are not shown and the way in which Unicode
+    writes a character make no difference. Texts of up to five words are near-copies only where they
+    are equal otherwise.
 
     Args:
         texts: best each once; of equal ones many pairs are yielded.
@@ -69,7 +74,7 @@ def near_copies(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def _runs(text: str) -> set[str]:
-    words = _WORD.findall(text.casefold())
+    words = _WORD.findall(_UNSEEN.sub("", unicodedata.normalize("NFKC", text).casefold()))
     return {" ".join(words[at : at + _RUN]) for at in range(max(len(words) - _RUN, 0) + 1)}
 
 

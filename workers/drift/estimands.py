@@ -323,9 +323,10 @@ def _discordance(*sums: Array) -> Array:
     """−atanh(CCC), which grows with 1 − CCC.
 
     Held where 1 − CCC is `CLOSEST`: nearer to 1 the working scale is ruled by rounding and by
-    single tokens at a threshold, and one document could move it by more than all margins.
+    single tokens at a threshold, and one document could move it by more than all margins. Likewise
+    near −1, where every value has changed its sign.
     """
-    return -np.arctanh(np.clip(concordance(*sums), -1 + 1e-15, 1 - CLOSEST))
+    return -np.arctanh(np.clip(concordance(*sums), -1 + CLOSEST, 1 - CLOSEST))
 
 
 def _discord(sums: PairedSums) -> Array:

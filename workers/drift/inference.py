@@ -106,13 +106,14 @@ def interval(estimand: Estimand, point: Array, reach: Array, effect: Array) -> t
         point, reach: on the working scale.
         effect: the estimate in its own units.
     """
-    lower = to_effect(estimand, point - reach)
+    lower, upper = (to_effect(estimand, point + x) for x in (-reach, reach))
     if estimand in ONE_SIDED:
         lower = np.where(effect == 0, 0.0, lower)
     if estimand in CONCORDANCE:
         # Nearer than this the working scale tells no distances: anything down to 0 is possible.
         lower = np.where(effect <= CLOSEST, 0.0, lower)
-    return lower, to_effect(estimand, point + reach)
+        upper = np.where(effect >= 2 - CLOSEST, 2.0, upper)
+    return lower, upper
 
 
 def _ratio(difference: Array, se: Array) -> Array:

@@ -66,8 +66,9 @@ def slow_drift(
     come back drifts no more. An effect beyond the margin counts as the margin (winsorised, as in
     robust charts; Langenberg and Iglewicz 1986): one large step is the verdict's affair, and would
     be remembered here long after it was taken back. The same documents are read at every
-    checkpoint, so that their errors do not average out: SEₖ is the same weighted sum of the
-    standard errors, which is exact for perfectly correlated errors and an upper bound for others.
+    checkpoint, so that their errors do not average out: z·SEₖ is how far Zₖ falls when every effect
+    is z of its standard errors nearer to 0, which is exact for perfectly correlated errors and an
+    upper bound for others. An effect that is beyond the margin even then adds nothing to it.
 
     Where the baseline moved, a signed effect goes on from the level that was reached: the step
     from the previous checkpoint is added to the last effect against the old baseline, and later
@@ -94,7 +95,8 @@ def slow_drift(
     if not 0 < alpha < 0.5:
         raise ValueError(f"alpha is {alpha}; it must lie between 0 and a half")
     signed = estimand not in ONE_SIDED
-    level = level_se = 0.0
+    reach = float(stats.norm.isf(alpha))
+    level = lowest = highest = 0.0
     # What was reached before the present baseline was pinned, and its standard error.
     offset = offset_se = 0.0
     last: tuple[float, float] | None = None
@@ -108,14 +110,16 @@ def slow_drift(
                 # Where the new baseline is the previous checkpoint, step and effect are one.
                 offset_se = last[1] if step == here else last[1] + step[1] + here[1]
             else:
-                level = level_se = offset = offset_se = 0.0
+                level = lowest = highest = offset = offset_se = 0.0
                 points, restarted = 0, point.checkpoint
         last = (offset + here[0], offset_se + here[1]) if here else None
         if last:
-            level = weight * min(max(last[0], -margin), margin) + (1 - weight) * level
-            level_se = weight * last[1] + (1 - weight) * level_se
+            level, lowest, highest = (
+                weight * min(max(last[0] + z * last[1], -margin), margin) + (1 - weight) * average
+                for z, average in ((0, level), (-reach, lowest), (reach, highest))
+            )
             points += 1
-    reach = float(stats.norm.isf(alpha))
+    level_se = (level - lowest if level > 0 else highest - level) / reach
     limit = margin_share * margin + reach * level_se
     holds = last is None or abs(last[0]) + reach * last[1] > margin_share * margin
     alarm = abs(level) > limit and holds

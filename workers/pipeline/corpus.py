@@ -67,17 +67,21 @@ def labels_of(context: Context, corpus: Corpus, *, with_texts: bool) -> CorpusLa
             for concept in corpus.concepts
         },
         texts=[document.text for document in documents] if with_texts else None,
-        variants=_variants(documents),
+        variants=variants_of(documents),
     )
 
 
-def _variants(documents: Sequence[Document]) -> list[tuple[int, int, str]]:
-    """Index of the original, index of its variant, and how the variant differs."""
+def variants_of(documents: Sequence[Document]) -> list[tuple[int, int, str]]:
+    """Index of the original, index of its variant, and how the variant differs.
+
+    A variant with the very text of its original perturbs nothing: every feature survives it.
+    """
     index = {document.id: at for at, document in enumerate(documents)}
     return [
         (index[document.variant_of], at, document.perturbation or "variant")
         for at, document in enumerate(documents)
         if document.variant_of is not None
+        and document.text != documents[index[document.variant_of]].text
     ]
 
 

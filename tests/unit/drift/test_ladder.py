@@ -230,3 +230,11 @@ def test_a_policy_that_makes_no_sense_is_refused_with_its_value() -> None:
         Policy(q=1)
     with pytest.raises(ValueError, match="min_active_documents is 1"):
         Policy(min_active_documents=1)
+
+
+def test_a_dense_feature_that_changes_its_sign_drifts() -> None:
+    a = np.random.default_rng(1).normal(size=(len(CLUSTER), 12))
+    a -= a.mean(0)
+    found = verdicts(a, -a, dense=True)
+    assert set(found.verdict) == {"drifted"}
+    assert all(1.99 < row.lower <= row.effect <= row.upper == 2 for row in found)

@@ -44,6 +44,18 @@ def test_a_variance_of_zero_stays_zero_and_bends_no_other() -> None:
     np.testing.assert_allclose(together[:60], alone)
 
 
+@pytest.mark.parametrize("prior_df", [8, np.inf])
+def test_a_variance_that_is_not_of_the_prior_is_left_alone(prior_df: float) -> None:
+    rng = np.random.default_rng(4)
+    true = 1.0 if np.isinf(prior_df) else prior_df / rng.chisquare(prior_df, 5000)
+    observed, df = true * rng.chisquare(60, 5000) / 60, np.full(5000, 60.0)
+    observed[:3] = [100, 200, 1000]
+    shrunk, after = shrink(observed, df, np.zeros(5000, int))
+    assert (shrunk[:3] == observed[:3]).all()
+    assert (after[:3] == 60).all()
+    assert (after[3:] > 60).mean() > 0.999
+
+
 def test_few_features_keep_their_own_variances() -> None:
     observed, df = np.arange(1.0, 6.0), np.full(5, 10.0)
     found, after = shrink(observed, df, np.zeros(5, int))

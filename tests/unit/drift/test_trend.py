@@ -1,6 +1,7 @@
 """Slow drift: what accumulates is found, what comes and goes is not."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas
@@ -103,6 +104,15 @@ def test_effects_without_a_sign_and_unknown_steps_start_anew() -> None:
     assert slow_drift(moved, MARGIN, estimand="identity_sparse").points == 2
     assert slow_drift(moved, MARGIN, estimand="strength").points == 2
     assert slow_drift(moved, MARGIN, estimand="rate").points == 12
+
+
+def test_a_drift_of_many_margins_over_new_baselines_is_not_lost_in_its_error() -> None:
+    """The error grows with every baseline that is pinned anew; the effect, capped, does not."""
+    first, *others = walk([0.12] * 30)
+    pinned = [replace(p, same_baseline=False, step_effect=p.effect, step_se=p.se) for p in others]
+    assert slow_drift([first, *pinned], MARGIN, estimand="rate").alarm
+    back = [replace(p, effect=0.0, step_effect=0.0) for p in pinned]
+    assert not slow_drift([first, *back], MARGIN, estimand="rate").alarm
 
 
 def test_unknown_points_are_passed_over_and_no_point_is_no_alarm() -> None:

@@ -1,6 +1,7 @@
 """Near-copies: what is one piece of evidence twice, and what only looks alike."""
 
 import random
+import unicodedata
 
 from app.registry.documents import parse_objects
 from app.registry.near_copies import near_copies
@@ -48,6 +49,17 @@ def test_unrelated_texts_and_short_prompts_of_one_template_are_units_of_their_ow
 
 def test_case_and_white_space_make_no_other_document() -> None:
     assert list(near_copies(["Yes, it is.", "yes,  it\nis."])) == [(0, 1)]
+
+
+def test_how_unicode_writes_a_text_makes_no_other_document() -> None:
+    words = [f"{word}é" for word in text(30, 5)]
+    plain = " ".join(words)
+    others = [
+        unicodedata.normalize("NFD", plain),
+        plain.replace("w1", "w\u200b1"),
+        "\ufeff" + plain.replace("w2", "w\u00ad2"),
+    ]
+    assert {later for _, later in near_copies([plain, *others])} == {1, 2, 3}
 
 
 def test_sentences_without_spaces_are_compared_character_by_character() -> None:
