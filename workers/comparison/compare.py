@@ -22,6 +22,7 @@ from workers.comparison.robustness import robustness_evidence
 from workers.comparison.stream import MEMORY_BYTES, dense_totals, sparse_blocks
 from workers.comparison.words import WordPairs
 from workers.drift.activity import Activity, count_activity
+from workers.drift.alarms import alarm_rates
 from workers.drift.estimands import Estimates, dense_estimates, sparse_estimates
 from workers.drift.ladder import Blocked, judge
 from workers.drift.pages import PageRequest, Pages
@@ -185,8 +186,12 @@ def _estimates(
                 if pager is not None and asked:
                     pager.add(estimand, where, estimates, activity.active_clusters)
                 parts.setdefault(estimand, []).append(replace(estimates, influence=None))
-            if dense and (alarm := _alarm_rate(piece, where, policy, pager if asked else None)):
-                alarms.append(alarm)
+            if dense and (
+                found := alarm_rates(piece, activity, policy, len(columns.dense), influence=asked)
+            ):
+                if pager is not None and asked:
+                    pager.add("rate", where[found.where], found.rate, found.active)
+                alarms.append((where[found.where], replace(found.rate, influence=None)))
 
     for _, sums in sparse_blocks(pairs, clusters, _thresholds(columns.sparse), memory_bytes):
         take(sums, dense=False)
@@ -208,26 +213,6 @@ def _estimates(
             Estimates.concatenate([estimates for _, estimates in rates]),
         )
     return Activity.concatenate(activities), merged
-
-
-def _alarm_rate(
-    sums: PairedSums, positions: NDArray[np.intp], policy: Policy, pager: Pager | None
-) -> tuple[NDArray[np.intp], Estimates] | None:
-    """How often dense features exceed their own threshold, those that do so in enough documents.
-
-    A probe whose values are what they were nearly everywhere may yet be blind at the few tokens
-    where it should fire, which mean, spread and concordance hardly show.
-    """
-    on = ((sums.both > 0) | (sums.only_a > 0) | (sums.only_b > 0)).sum(0)
-    # On everywhere is no alarm: nobody has set a threshold between its values.
-    somewhere_off = sums.both.sum(0, dtype=np.int64) < sums.tokens.sum()
-    here = np.flatnonzero((on >= policy.min_active_documents) & somewhere_off)
-    if not len(here):
-        return None
-    rate = sparse_estimates(sums.select(here), influence=pager is not None)["rate"]
-    if pager is not None:
-        pager.add("rate", positions[here], rate, on[here])
-    return positions[here], replace(rate, influence=None)
 
 
 def _invalid(columns: Columns, policy: Policy, reason: str) -> ComparisonResult:

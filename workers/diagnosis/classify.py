@@ -127,7 +127,13 @@ class Classifier:
             threshold,
         )
         as_dense = replace(recovery.group, sparse=False)
-        held_out = Trial(((as_dense, recovery.direct),), self._trials.question.policy)
+        counted = frozenset() if sparse else frozenset({feature.name})
+        held_out = Trial(((as_dense, recovery.direct),), self._trials.question.policy, counted)
+        if not sparse and held_out.other_alarms(feature.name):
+            return None, (
+                "the refitted read-out surely exceeds the feature's threshold more or less often "
+                "than the baseline does"
+            )
         evidence = {
             "correlation": recovery.figure(feature.name),
             "held_out": held_out.figure(feature.name),

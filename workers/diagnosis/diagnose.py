@@ -136,6 +136,8 @@ class _Ladder:
                     f"it is, though it drifted on the whole corpus: "
                     f"{wording.evidence(trial, name)}.",
                 )
+            elif trial.only_other_alarms(name):
+                self._settle(name, "unexplained", wording.only_other_alarms(trial, name))
         return trial
 
     def _scaled(self, names: list[str]) -> None:

@@ -137,6 +137,8 @@ class _Rows:
     fold: NDArray[np.int8]
     cluster: NDArray[np.int64]
     clusters: int
+    thresholds: Array | None = None
+    """[targets] above which values count as alarms; 0 where not given."""
 
 
 class Recoveries:
@@ -174,7 +176,8 @@ class Recoveries:
         every = slice(None, None, group.step)
         a, x, fold = sides.a[site][every], sides.b[site][every], trials.fold[every]
         y = trials.baseline(group)
-        rows = _Rows(x, a, y, fold, sides.cluster[every], sides.clusters)
+        own = np.array([trials.question.features[n].threshold for n in group.names], np.float64)
+        rows = _Rows(x, a, y, fold, sides.cluster[every], sides.clusters, own)
         fitted = fitted_rows(fold, x.shape[1])
         if group.step == 1:
             moments = trials.maps(site).moments.with_targets(x, y, fitted)
@@ -283,6 +286,7 @@ def _aligned(
         rows.fold[mine],
         rows.cluster[mine],
         rows.clusters,
+        rows.thresholds,
     )
 
 
@@ -311,7 +315,7 @@ def _paired(rows: _Rows, read: Callable[[slice, int], Float32]) -> PairedSums:
         1,
         lambda at: rows.y[here(at)],
         lambda at, fit: read(here(at), fit),
-        np.zeros(rows.y.shape[1]),
+        np.zeros(rows.y.shape[1]) if rows.thresholds is None else rows.thresholds,
     )
 
 

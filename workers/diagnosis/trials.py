@@ -26,6 +26,7 @@ from workers.diagnosis.maps import SiteMaps
 from workers.diagnosis.moments import assign_folds
 from workers.diagnosis.question import DiagnosisQuestion
 from workers.drift.activity import Activity, count_activity
+from workers.drift.alarms import alarm_rates
 from workers.drift.estimands import Estimates, dense_estimates, sparse_estimates
 from workers.drift.ladder import judge
 from workers.drift.policy import Estimand, Policy
@@ -46,6 +47,8 @@ class Trial:
 
     parts: tuple[tuple[Group, PairedSums], ...]
     policy: Policy
+    counted: frozenset[str] = frozenset()
+    """Dense features whose sums count the tokens above their own threshold."""
 
     @cached_property
     def table(self) -> VerdictTable:
@@ -60,6 +63,13 @@ class Trial:
             estimates = sparse_estimates(sums) if group.sparse else dense_estimates(sums)
             for estimand, values in estimates.items():
                 found.setdefault(estimand, []).append((where, values))
+            chosen = [i for i, name in enumerate(group.names) if name in self.counted]
+            if chosen and not group.sparse:
+                some = _columns(sums, chosen)
+                counts = count_activity(some, dense=True)
+                if alarms := alarm_rates(some, counts, self.policy, len(self.counted)):
+                    at = where[chosen][alarms.where]
+                    found.setdefault("rate", []).append((at, alarms.rate))
         merged = {
             estimand: (
                 np.concatenate([where for where, _ in pieces]),
@@ -94,6 +104,22 @@ class Trial:
     def equivalent(self, name: str) -> bool:
         """Whether every estimand is shown to lie within its margin."""
         return name in self.names() and self.verdict(name).verdict == "stable"
+
+    def other_alarms(self, name: str) -> bool:
+        """Whether a dense feature surely exceeds its threshold more or less often.
+
+        By its rate, or by the sign test over documents: one alarm left of twenty has no error.
+        """
+        row = self.verdict(name)
+        rate = row.estimates.get("rate") if name in self.counted else None
+        surest = min(rate.p_drifted, row.sign_test_p) if rate is not None else 1.0
+        return surest <= self.policy.alpha
+
+    def only_other_alarms(self, name: str) -> bool:
+        """Whether all but how often a dense feature exceeds its threshold is as it was."""
+        found = self.verdict(name).estimates
+        held = {estimand for estimand, e in found.items() if e.p_stable <= self.policy.alpha}
+        return name in self.counted and set(found) - held == {"rate"}
 
     def restores(self, name: str, least: float) -> bool:
         """Whether it is equivalent, and not only because it is nearly constant.
@@ -249,7 +275,8 @@ class Trials:
             baseline = self.baseline(group)
             sums = group_sums(group, self.question.features, sides, baseline, candidate(group))
             parts.append((group, sums))
-        return Trial(tuple(parts), self.question.policy)
+        dense = (name for group, _ in parts if not group.sparse for name in group.names)
+        return Trial(tuple(parts), self.question.policy, frozenset(dense))
 
     def baseline(self, group: Group) -> Float32:
         """[n / step, names] a group's baseline values; kept while they fit into `_KEPT_BYTES`."""
@@ -306,7 +333,7 @@ class Trials:
         """The features' own values scaled by least squares, from the sums as they are.
 
         Features with a threshold other than 0 that are mostly silent are left out: which tokens
-        they are on at depends on the scale.
+        they are on at depends on the scale. So do the alarms of others, which are not compared.
 
         Returns:
             The trial, and for each feature the scales fitted on each half and on everything.
@@ -337,7 +364,8 @@ class Trials:
             parts.append((replace(group, names=tuple(group.names[i] for i in chosen)), scaled))
             for at, i in enumerate(chosen):
                 factors[group.names[i]] = np.array([fit[at] for fit in fits])
-        return Trial(tuple(parts), self.question.policy), factors
+        counted = (n for n in factors if self.question.features[n].threshold == 0)
+        return Trial(tuple(parts), self.question.policy, frozenset(counted)), factors
 
 
 def _columns(sums: PairedSums, chosen: list[int]) -> PairedSums:

@@ -3,6 +3,7 @@
 from workers.diagnosis.correlation import Correlation
 from workers.diagnosis.recovery import RANDOMISED, Recovery
 from workers.diagnosis.trials import Trial
+from workers.drift.reasons import describe
 
 _IDENTITY = ("identity_sparse", "identity_dense")
 
@@ -18,6 +19,16 @@ def evidence(trial: Trial, name: str) -> str:
                 f"margin {found.margin:.2g}, in {row.g_active} documents"
             )
     return f"no identity can be told in {row.g_active} documents"
+
+
+def only_other_alarms(trial: Trial, name: str) -> str:
+    """A probe that went blind, or cries wolf, at the few tokens above its threshold."""
+    rate = describe("rate", trial.verdict(name).estimates["rate"], 1 - trial.policy.alpha)
+    return (
+        "Its values are what they were, but for the tokens above its threshold: "
+        f"{rate}. Scales, maps and read-outs are judged by all values and would not bring these "
+        "back."
+    )
 
 
 def interval(found: Correlation, at: int) -> str:

@@ -262,6 +262,31 @@ def test_a_probe_that_is_blind_where_it_should_fire_has_drifted(bench: Bench) ->
     assert result.verdicts.by_name("probe-2").verdict == "stable"
 
 
+def test_a_probe_whose_few_alarms_are_all_gone_has_drifted(bench: Bench) -> None:
+    """Too few documents for an interval of its rate; that none is left needs no interval."""
+    rng = np.random.default_rng(3)
+    alarmed = np.arange(20) * LENGTH
+    probes = bench.probes.copy()
+    probes[:, :2] = rng.normal(size=(TOKENS, 2)) - 5
+    probes[alarmed, 0] = 1
+    probes[alarmed[:4], 1] = 1
+    blind = probes.copy()
+    blind[alarmed, 0] = -3
+    blind[alarmed[:4], 1] = -3
+    result = compare_snapshots(
+        bench.snapshot("a", probes=probes),
+        bench.snapshot("b", probes=blind),
+        bench.corpus,
+        Policy(),
+    )
+    row = result.verdicts.by_name("probe-0")
+    assert (row.verdict, row.changes) == ("drifted", ("rate",))
+    assert all(abs(e.effect) < e.margin for name, e in row.estimates.items() if name != "rate")
+    # Four documents could have done so by chance.
+    assert "rate" not in result.verdicts.by_name("probe-1").estimates
+    assert result.verdicts.by_name("probe-1").verdict == "stable"
+
+
 def test_a_dictionary_that_no_longer_describes_the_candidate_is_noted(bench: Bench) -> None:
     a, b = bench.snapshot("a", fvu=0.1), bench.snapshot("b", fvu=5.3)
     result = compare_snapshots(a, b, bench.corpus, Policy(), dictionaries={"latent-0": ["sae"]})

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.registry.definitions import SaeLatent
+from app.registry.definitions import LinearProbe, SaeLatent
 from tests.worlds.diagnosis.planted import (
+    SITE,
     activations,
     ask,
     dictionary,
@@ -119,6 +120,30 @@ def test_a_site_that_went_constant_has_lost_its_features() -> None:
     a = activations()
     found = diagnose(ask(readouts(), a, np.ones_like(a)))
     assert {d.label for d in found.values()} == {"lost"}
+
+
+def test_a_probe_that_went_blind_is_not_called_equivalent_nor_rescaled() -> None:
+    """Its values are what they were, or scaled; the tokens above its threshold are gone."""
+    rng = np.random.default_rng(1)
+    a = activations()
+    read = rotation()[:, 0]
+    values = a @ read
+    fires = np.outer((rng.random(len(a)) < 0.003) * 6 * values.std(), read)
+    bias = float(-values.mean() - 4 * values.std())
+    probe = LinearProbe(
+        kind="linear_probe", name="probe", site=SITE, weights=read.tolist(), bias=bias
+    )
+    before = (a + fires).astype(np.float32)
+    blind = diagnose(ask([probe], before, a))["probe"]
+    assert blind.label == "unexplained"
+    assert "tokens above its threshold: firing rate ×0.0" in blind.reason
+    scaled = diagnose(ask([probe], before, (0.75 * a).astype(np.float32)))["probe"]
+    assert scaled.figures["site_scaled"]["estimates"]["rate"]["effect"] < -2
+    assert scaled.label != "rescaled"
+    silent = (0.75 * (a - 0.2 * np.outer(values, read))).astype(np.float32)
+    refitted = diagnose(ask([probe], before, silent))["probe"]
+    assert refitted.repair is None
+    assert "more or less often" in refitted.figures["no_repair"]
 
 
 def test_unknown_features_and_dictionaries_are_named() -> None:
