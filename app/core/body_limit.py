@@ -11,7 +11,11 @@ from app.core.problems import plain_problem, problem_response
 
 PLAIN_BYTES = 1 << 20
 """What a body may have where nothing large is sent: parsed JSON takes tens of times its bytes."""
-_LARGE = frozenset({"/v1/corpora", "/v1/feature-sets"})
+_LARGE = {"/v1/corpora": 4_000_000, "/v1/feature-sets": 500_000}
+"""Where bodies may be large, and of how many lists, objects and keys at most: an empty list takes
+three bytes to send and hundreds to hold, to look through and to complain about, so that bytes alone
+bound no memory. Brackets and colons are counted wherever they stand, also in texts."""
+_MARKS = (b"[", b"{", b":")
 
 
 class BodyLimit:
@@ -38,6 +42,7 @@ class BodyLimit:
         if scope["path"] not in _LARGE and limit > PLAIN_BYTES:
             limit, name = PLAIN_BYTES, "larger are taken at " + " and ".join(sorted(_LARGE))
         detail = f"the body is over the limit of {limit} bytes ({name})"
+        most = _LARGE.get(scope["path"], limit)
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdecimal() and int(declared) > limit:
             response = problem_response(
@@ -47,11 +52,11 @@ class BodyLimit:
             )
             await response(scope, receive, send)
             return
-        received, whole = 0, False
+        received, parts, whole = 0, 0, False
         deadline = asyncio.get_running_loop().time() + self._seconds
 
         async def counted() -> Message:
-            nonlocal received, whole
+            nonlocal received, parts, whole
             if whole:
                 # What comes now is that the client is gone, whenever that may be.
                 return await receive()
@@ -65,10 +70,18 @@ class BodyLimit:
                     "(FEATUREDRIFT_BODY_TIMEOUT)",
                     {"Connection": "close"},
                 ) from None
-            received += len(message.get("body", b""))
+            piece = message.get("body", b"")
+            received += len(piece)
+            parts += sum(map(piece.count, _MARKS))
             whole = not message.get("more_body", False)
             if received > limit:
                 raise HTTPException(413, detail, {"Connection": "close"})
+            if parts > most:
+                raise HTTPException(
+                    413,
+                    f"the body has over {most} lists, objects and keys; send it in several parts",
+                    {"Connection": "close"},
+                )
             return message
 
         await self._app(scope, counted, send)

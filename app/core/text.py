@@ -3,7 +3,7 @@
 from typing import Any
 
 MAX_DEPTH = 64
-_HOLDS_TEXT = (str, dict, list, tuple)
+_HOLDS_TEXT = (dict, list, tuple)
 
 
 def text_fault(text: str) -> str | None:
@@ -40,10 +40,12 @@ def find_text_fault(value: Any) -> tuple[tuple[str | int, ...], str] | None:
                     return path, f"a key {fault}"
                 pending.append(((*path, key), child))
         elif isinstance(item, list | tuple):
-            # Vectors of a million numbers pass here: only what can hold a text is looked at.
-            pending.extend(
-                ((*path, index), child)
-                for index, child in enumerate(item)
-                if isinstance(child, _HOLDS_TEXT)
-            )
+            # Vectors of a million numbers pass here: only what can hold a text is looked at, and
+            # texts at once, or a million of them would wait with a path each.
+            for index, child in enumerate(item):
+                if isinstance(child, str):
+                    if fault := text_fault(child):
+                        return (*path, index), fault
+                elif isinstance(child, _HOLDS_TEXT):
+                    pending.append(((*path, index), child))
     return None

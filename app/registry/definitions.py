@@ -9,7 +9,14 @@ import re
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 SITE_PATTERN = re.compile(
@@ -42,7 +49,10 @@ def _check_vector(vector: tuple[float, ...] | None) -> tuple[float, ...] | None:
 
 
 class _Feature(BaseModel):
-    """What all kinds share."""
+    """What all kinds share.
+
+    Of a vector the first bad entry is told: millions, each with an error of its own, fill memory.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -81,7 +91,7 @@ class LinearProbe(_AtSite):
     """`x·w + b`, a logit."""
 
     kind: Literal["linear_probe"] = "linear_probe"
-    weights: tuple[float, ...] = Field(min_length=1, max_length=65536)
+    weights: tuple[float, ...] = Field(min_length=1, max_length=65536, fail_fast=True)
     bias: float = 0.0
 
     _finite = field_validator("weights")(_check_vector)
@@ -91,8 +101,8 @@ class Direction(_AtSite):
     """`(x − center)·v/‖v‖`."""
 
     kind: Literal["direction"] = "direction"
-    vector: tuple[float, ...] = Field(min_length=1, max_length=65536)
-    center: tuple[float, ...] | None = None
+    vector: tuple[float, ...] = Field(min_length=1, max_length=65536, fail_fast=True)
+    center: tuple[float, ...] | None = Field(default=None, fail_fast=True)
 
     _finite = field_validator("vector", "center")(_check_vector)
 
@@ -132,7 +142,7 @@ class Composite(_Feature):
 
     kind: Literal["composite"] = "composite"
     operation: Literal["sum", "max", "min"]
-    components: tuple[Component, ...] = Field(min_length=1, max_length=1000)
+    components: tuple[Component, ...] = Field(min_length=1, max_length=1000, fail_fast=True)
 
 
 Feature = Annotated[

@@ -35,6 +35,14 @@ class FeatureSetCreate(Input):
     description: Description
     features: tuple[Feature, ...] = Field(min_length=1, max_length=MAX_FEATURES)
 
+    @field_validator("features", mode="before")
+    @classmethod
+    def _few_enough(cls, features: Any) -> Any:
+        # Before each of millions has an error of its own.
+        if isinstance(features, list) and len(features) > MAX_FEATURES:
+            raise ValueError(f"there are {len(features)}; a version has at most {MAX_FEATURES}")
+        return features
+
     @field_validator("features")
     @classmethod
     def _fit_together(cls, features: tuple[Feature, ...]) -> tuple[Feature, ...]:

@@ -179,6 +179,17 @@ def test_only_corpora_and_feature_sets_may_be_large(client: TestClient) -> None:
     assert client.post("/v1/corpora", json={"name": "c", "documents": documents}).status_code == 201
 
 
+def test_small_things_by_the_million_are_refused_before_they_take_memory(
+    client: TestClient,
+) -> None:
+    body = b'{"name": "z", "features": [' + b"[]," * 500_000 + b"[]]}"
+    refused = client.post(
+        "/v1/feature-sets", content=body, headers={"Content-Type": "application/json"}
+    )
+    assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
+    assert "500000 lists, objects and keys" in refused.json()["detail"]
+
+
 @pytest.fixture
 def hurried(settings: Settings) -> Iterator[tuple[str, int]]:
     """A real server, as a process, that waits for half a second."""
