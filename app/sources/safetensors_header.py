@@ -12,6 +12,8 @@ from math import prod
 from pathlib import Path
 
 MAX_HEADER_BYTES = 25_000_000
+MAX_PARTS = 2_000_000
+"""Lists, objects and keys of a header: that of a tensor has six, and takes a hundred bytes."""
 _MAX_DIMENSIONS = 64
 _MAX_COUNT = 2**63
 _BITS = {
@@ -58,6 +60,10 @@ def read_header(path: Path) -> dict[str, TensorEntry]:
                 f"bytes, the file has {size}"
             )
         raw = file.read(length)
+    if sum(map(raw.count, (b"[", b"{", b":"))) > MAX_PARTS:
+        raise BadSafetensorsError(
+            f"{path.name} has a header of over {MAX_PARTS} lists, objects and keys, which is not read"
+        )
     try:
         header = json.loads(raw, object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as error:

@@ -19,7 +19,7 @@ from app.registry.service.sources import read_local_file
 from app.sources.checkpoint import inspect_checkpoint, inspect_checkpoint_source
 from app.sources.dictionary import inspect_dictionary_source
 from app.sources.locations import Place, local_directory, place_of
-from app.sources.safetensors_header import BadSafetensorsError, read_header
+from app.sources.safetensors_header import MAX_PARTS, BadSafetensorsError, read_header
 from tests.support.depth import DEPTH
 from workers.capture.sites import parse_site
 from workers.errors import EvaluationError
@@ -127,6 +127,10 @@ def test_a_header_that_would_take_all_memory_is_not_read(tmp_path: Path) -> None
         file.write(struct.pack("<Q", 99_000_000))
         file.truncate(100_000_000)
     with pytest.raises(BadSafetensorsError, match="at most 25000000"):
+        read_header(path)
+    header = b'{"a": [' + b"[]," * MAX_PARTS + b"[]]}"
+    path.write_bytes(struct.pack("<Q", len(header)) + header)
+    with pytest.raises(BadSafetensorsError, match="over 2000000 lists"):
         read_header(path)
 
 
