@@ -62,7 +62,7 @@ def read_header(path: Path) -> dict[str, TensorEntry]:
         raw = file.read(length)
     if sum(map(raw.count, (b"[", b"{", b":"))) > MAX_PARTS:
         raise BadSafetensorsError(
-            f"{path.name} has a header of over {MAX_PARTS} lists, objects and keys, which is not read"
+            f"{path.name} has a header of over {MAX_PARTS} lists, objects and keys: too many"
         )
     try:
         header = json.loads(raw, object_pairs_hook=_distinct)
