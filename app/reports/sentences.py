@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from app.reports.findings import Findings
 from app.reports.model import Answers, Feature
 from app.reports.parts import ControlLine
-from app.reports.words import CARRIED, MISSING, count, listing, number, percent, verb
+from app.reports.words import CARRIED, count, listing, number, percent, verb
 
 _WORSE = 8
 
@@ -184,7 +184,12 @@ def _needed(found: Findings) -> str:
     if found.repair is not None:
         n = len(found.repair.changed)
         parts.append(f"a repair of {count(n, 'feature')} waits for a decision")
-    broken = [f for f in found.named("drifted") if f.diagnosis and f.diagnosis.label in MISSING]
+    repaired = set(found.repair.changed) if found.repair is not None else set()
+    broken = [
+        feature
+        for feature in found.named("drifted")
+        if feature.diagnosis and feature.repair is None and feature.name not in repaired
+    ]
     if broken:
         n = len(broken)
         parts.append(f"{count(n, 'drifted feature')} {verb(n, 'has', 'have')} no repair")

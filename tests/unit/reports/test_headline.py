@@ -176,7 +176,9 @@ def test_sentence_answers_and_interventions_of_a_drifted_feature_agree() -> None
     assert told.sentence == (
         f"Fail: both features have drifted ('a' and 'b') {PAIR}; the policy lets none drift."
     )
-    assert answers(found).what_needs_intervention == ("1 feature needs someone now.",)
+    assert answers(found).what_needs_intervention == (
+        "1 feature needs someone now; 1 drifted feature has no repair.",
+    )
     urgent = interventions(found)[0]
     assert (urgent.urgency, urgent.features) == ("now", ("a",))
 
