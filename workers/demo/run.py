@@ -152,7 +152,9 @@ def _evaluate(
         answer = _post_checkpoint(client, built, names, checkpoint.name, checkpoint.note)
         if not answer["evaluations"]:
             raise RefusedError(f"no evaluation of {checkpoint.name} was started: {answer}")
-        evaluation = answer["evaluations"][0]
+        # Somebody's own monitor may have looked at the same checkpoint since.
+        ours = {"monitor": names.monitor, "checkpoint": checkpoint.name}
+        evaluation = client.post("/evaluations", ours)["id"]
         while (found := client.wait_for_evaluation(evaluation))["state"] in {"queued", "running"}:
             pass
         gate = client.gate(names.model, checkpoint.name)

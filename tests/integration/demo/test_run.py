@@ -56,7 +56,11 @@ def test_a_mismatch_is_named_and_fails_the_demo(first: tuple[int, str]) -> None:
     assert text.count("MISMATCH") >= 1
 
 
-def test_a_second_run_evaluates_nothing_anew(stack: EmbeddedStack, first: tuple[int, str]) -> None:
+def test_a_second_run_evaluates_nothing_anew_and_tells_its_own(
+    stack: EmbeddedStack, first: tuple[int, str]
+) -> None:
+    with Client(stack.base_url) as client:
+        _evaluate_by_a_monitor_of_ones_own(client, LINE[0].name)
     before = {e["id"] for e in evaluations(stack)}
     code, text = demo(stack)
     assert {e["id"] for e in evaluations(stack)} == before
@@ -68,3 +72,17 @@ def test_a_second_run_evaluates_nothing_anew(stack: EmbeddedStack, first: tuple[
 def test_a_refused_call_says_what_the_api_said(stack: EmbeddedStack) -> None:
     with Client(stack.base_url) as client, pytest.raises(RefusedError, match=r"404.*nowhere"):
         client.get("/models/nowhere")
+
+
+def _evaluate_by_a_monitor_of_ones_own(client: Client, checkpoint: str) -> None:
+    (demo,) = client.get("/monitors")["items"]
+    feature = {"name": "n", "kind": "neuron", "site": "blocks.0.mlp.hook_post", "index": 0}
+    client.post("/feature-sets", {"name": "own", "features": [feature]})
+    monitor = {name: demo[name] for name in ("model", "corpus", "baseline")}
+    chosen = {"feature_set": {"name": "own", "version": 1}, "enabled": False}
+    client.post("/monitors", {"name": "own", **monitor, **chosen})
+    asked = {"monitor": "own", "checkpoint": checkpoint}
+    evaluation = client.post("/evaluations", asked)["id"]
+    while (found := client.wait_for_evaluation(evaluation))["state"] in {"queued", "running"}:
+        pass
+    assert found["state"] == "succeeded", found["error"]
