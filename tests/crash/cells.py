@@ -27,7 +27,11 @@ def cell(stage: Stage, row: Point, fault: str) -> Iterator[UUID]:
     evaluation_id = stage.ask()
     try:
         yield evaluation_id
-        assert stage.taken(row.name), f"nobody came by {row.name}"
+        # The answer may be there before its worker comes by: what is committed can be read at once.
+        try:
+            wait_for(lambda: stage.taken(row.name), 30)
+        except TimeoutError:
+            raise AssertionError(f"nobody came by {row.name}") from None
         attempts = stage.answered_once(evaluation_id)
     finally:
         for pid in stage.taken(row.name):

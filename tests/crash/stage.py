@@ -200,6 +200,8 @@ class Stage:
         if self._undisturbed is None:
             with dispatching(self.settings):
                 evaluation = self.answer()
+                # Its worker may still be on the way past the last points; no order is for this run.
+                self.settled()
             assert evaluation.state == "succeeded", evaluation.error
             found = evaluation.id
             self._undisturbed = Undisturbed(
