@@ -22,6 +22,8 @@ class BodyLimit:
     """Refuse a body over `limit` bytes: at once when its length is declared, else on the way.
 
     Only corpora and feature sets may be as large as that; all else has at most `PLAIN_BYTES`.
+    One large body at a time is worked on, others wait: parsed and looked through, one of 64 MiB may
+    take over a gigabyte.
     Starlette's own limiter answers in plain text; ours answers with a problem document.
 
     Args:
@@ -32,6 +34,7 @@ class BodyLimit:
         self._app = app
         self._limit = limit
         self._seconds = seconds
+        self._turn = asyncio.Semaphore(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application on a body that is counted as it is read."""
@@ -52,11 +55,11 @@ class BodyLimit:
             )
             await response(scope, receive, send)
             return
-        received, parts, whole = 0, 0, False
+        received, parts, whole, our_turn = 0, 0, False, False
         deadline = asyncio.get_running_loop().time() + self._seconds
 
         async def counted() -> Message:
-            nonlocal received, parts, whole
+            nonlocal received, parts, whole, our_turn
             if whole:
                 # What comes now is that the client is gone, whenever that may be.
                 return await receive()
@@ -82,6 +85,12 @@ class BodyLimit:
                     f"the body has over {most} lists, objects and keys; send it in several parts",
                     {"Connection": "close"},
                 )
+            if whole and received > PLAIN_BYTES:
+                our_turn = await self._turn.acquire()
             return message
 
-        await self._app(scope, counted, send)
+        try:
+            await self._app(scope, counted, send)
+        finally:
+            if our_turn:
+                self._turn.release()

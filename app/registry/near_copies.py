@@ -48,22 +48,14 @@ def near_copies(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
     Yields:
         Positions (earlier, later), in order of the later one; the same for the same texts.
     """
-    buckets: dict[tuple[int, bytes], list[int]] = {}
-    signatures: list[array[int]] = []
+    # Twice over the texts, as holding the runs of all takes many times what the texts take.
+    signatures = [_signature(_runs(text)) for text in texts]
+    likely = _likely(signatures)
     family: list[int] = []
     for at, text in enumerate(texts):
-        runs = _runs(text)
-        signature = _signature(runs)
-        signatures.append(signature)
-        candidates: set[int] = set()
-        for key in _bands(signature):
-            bucket = buckets.setdefault(key, [])
-            candidates.update(bucket)
-            if len(bucket) < _KEPT:
-                bucket.append(at)
-        likeness = {other: _agreement(signatures[other], signature) for other in candidates}
         joined: set[int] = set()
-        for other in sorted(candidates, key=lambda other: (-likeness[other], other))[:_TRIED]:
+        runs = _runs(text) if at in likely else set()
+        for other in likely.get(at, ()):
             if family[other] in joined:
                 continue
             theirs = _runs(texts[other])
@@ -71,6 +63,32 @@ def near_copies(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
                 joined.add(family[other])
                 yield other, at
         family.append(min(joined, default=at))
+
+
+def _likely(signatures: Sequence["array[int]"]) -> dict[int, list[int]]:
+    """Position → earlier ones worth a comparison, the most similar signatures first.
+
+    One band after the other: the buckets of all would take ten times the signatures' memory.
+    """
+    likeness: dict[int, dict[int, int]] = {}
+    for band in range(_BANDS):
+        buckets: dict[bytes, list[int]] = {}
+        for at, signature in enumerate(signatures):
+            bucket = buckets.setdefault(signature[band * _ROWS : (band + 1) * _ROWS].tobytes(), [])
+            if bucket:
+                known = likeness.setdefault(at, {})
+                for other in bucket:
+                    if other not in known:
+                        known[other] = _agreement(signatures[other], signature)
+                if len(known) > _TRIED:
+                    likeness[at] = {other: known[other] for other in _best(known)}
+            if len(bucket) < _KEPT:
+                bucket.append(at)
+    return {at: _best(known) for at, known in likeness.items()}
+
+
+def _best(likeness: dict[int, int]) -> list[int]:
+    return sorted(likeness, key=lambda other: (-likeness[other], other))[:_TRIED]
 
 
 def _runs(text: str) -> set[str]:
@@ -82,11 +100,6 @@ def _signature(runs: set[str]) -> "array[int]":
     sketch = RMinHash(num_perm=_BANDS * _ROWS, seed=0)
     sketch.update(runs)
     return array("I", sketch.digest())
-
-
-def _bands(signature: "array[int]") -> Iterator[tuple[int, bytes]]:
-    for band in range(_BANDS):
-        yield band, signature[band * _ROWS : (band + 1) * _ROWS].tobytes()
 
 
 def _agreement(one: "array[int]", other: "array[int]") -> int:

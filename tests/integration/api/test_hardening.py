@@ -1,11 +1,13 @@
 """What every answer says to browsers, and what the API does not let itself be sent."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -17,6 +19,7 @@ from app.access.rules import RULES
 from app.core.reachable import listen
 from app.core.security_headers import COMMON
 from app.main import create_app
+from app.registry.routes import corpora as corpora_routes
 from app.settings import Settings
 from tests.support.api import DOCUMENTS
 
@@ -188,6 +191,37 @@ def test_small_things_by_the_million_are_refused_before_they_take_memory(
     )
     assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
     assert "500000 lists, objects and keys" in refused.json()["detail"]
+
+
+def test_large_bodies_are_worked_on_one_at_a_time(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The memory of one is bounded, that of all who send them at once would not be."""
+    at_work, most = 0, 0
+    parse = corpora_routes.parse_jsonl
+
+    def slowly(body: bytes) -> Any:
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        time.sleep(0.2)
+        at_work -= 1
+        return parse(body)
+
+    monkeypatch.setattr(corpora_routes, "parse_jsonl", slowly)
+
+    def post(number: int) -> int:
+        rows = [{"id": "a", "text": "x" * (1 << 20)}, {"id": "b", "text": f"number {number}"}]
+        body = "\n".join(map(json.dumps, rows))
+        headers = {"Content-Type": "application/jsonl"}
+        return client.post(f"/v1/corpora?name=c{number}", content=body, headers=headers).status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(post, range(4))) == [201] * 4
+    assert most == 1
+    # A failure gives the turn back, too.
+    assert client.post("/v1/corpora", content=b"x" * (2 << 20)).status_code == 415
+    assert post(5) == 201
 
 
 @pytest.fixture
