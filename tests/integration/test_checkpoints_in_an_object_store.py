@@ -74,3 +74,18 @@ def test_pickles_are_refused_before_they_are_fetched(bucket: object, tmp_path: P
         resolve(tmp_path)
     assert failure.value.code == "pickle_refused"
     assert not list((tmp_path / "cache").rglob("*"))
+
+
+def test_missing_credentials_are_told_and_not_tried_again(
+    bucket: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    s3fs.S3FileSystem.clear_instance_cache()
+    with pytest.raises(EvaluationError, match="'s3://ckpt/step-1' may not be read") as failure:
+        resolve(tmp_path)
+    assert failure.value.code == "source_refused"
+    assert "AWS_ACCESS_KEY_ID" in failure.value.detail

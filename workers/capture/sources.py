@@ -69,6 +69,14 @@ def _fetch_remote(source: str, cache: Path) -> Path:
         listing = filesystem.ls(root, detail=True)
     except FileNotFoundError:
         raise EvaluationError("source_missing", f"there is nothing at {source!r}") from None
+    except Exception as error:
+        if not _is_refusal(error):
+            raise
+        raise EvaluationError(
+            "source_refused",
+            f"{source!r} may not be read: {error}; give the worker's environment credentials that "
+            "may list and read it (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, say)",
+        ) from None
     files = sorted(
         (PurePosixPath(entry["name"]).name, entry) for entry in listing if entry["type"] == "file"
     )
@@ -84,6 +92,11 @@ def _fetch_remote(source: str, cache: Path) -> Path:
             filesystem.get_file(entry["name"], str(partial / name))
 
     return fill_folder(folder, fetch)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether the store asks for other credentials; each library has errors of its own."""
+    return isinstance(error, PermissionError) or type(error).__name__.endswith("CredentialsError")
 
 
 def _stamp(entry: dict[str, Any]) -> str:

@@ -49,8 +49,13 @@ class _Side:
     plan: dict[str, Any]
 
 
-def snapshot_needs(context: Context, question: Question, lease: Lease) -> list[SnapshotNeed]:
+def snapshot_needs(
+    context: Context, question: Question, lease: Lease, *, last_attempt: bool = False
+) -> list[SnapshotNeed]:
     """All snapshots of an evaluation.
+
+    Args:
+        last_attempt: an optional side that cannot be read now is given up.
 
     Raises:
         EvaluationError: a checkpoint, dictionary or feature does not fit.
@@ -60,7 +65,7 @@ def snapshot_needs(context: Context, question: Question, lease: Lease) -> list[S
     for role, checkpoint in question.checkpoints.items():
         lease.check()
         if checkpoint.id not in resolved:
-            with blaming(role):
+            with blaming(role, last_attempt=last_attempt):
                 resolved[checkpoint.id] = resolve(context, checkpoint)
     lease.check()
     _check_benign(question, resolved)
@@ -75,7 +80,7 @@ def snapshot_needs(context: Context, question: Question, lease: Lease) -> list[S
     needs: list[SnapshotNeed] = []
     for role, checkpoint in question.checkpoints.items():
         lease.check()
-        with blaming(role):
+        with blaming(role, last_attempt=last_attempt):
             side = _side(context, question, role, resolved[checkpoint.id], common)
         needs.append(_capture(context, side, role, side.inputs, side.batches))
         if role == "baseline":

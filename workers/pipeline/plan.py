@@ -31,9 +31,10 @@ def plan(context: Context, claim: Claim, lease: Lease) -> None:
         question = read_question(session, session.get_one(Evaluation, claim.evaluation_id))
         ledger.start_evaluation(session, question.evaluation.id)
     unusable: dict[str, str] = {}
+    last = claim.attempt >= context.settings.max_attempts
     while True:
         try:
-            needs = snapshot_needs(context, question, lease)
+            needs = snapshot_needs(context, question, lease, last_attempt=last)
             break
         except SideUnusableError as error:
             unusable[error.role] = error.detail

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.evaluations.ledger import StaleAttempt
 from app.evaluations.snapshots import is_optional
 from app.evaluations.tables import Evaluation
 from app.monitors.policy import DriftPolicy
@@ -48,8 +50,12 @@ class SideUnusableError(Exception):
 
 
 @contextmanager
-def blaming(role: str) -> Iterator[None]:
+def blaming(role: str, *, last_attempt: bool = False) -> Iterator[None]:
     """What goes wrong inside is the fault of one side.
+
+    Args:
+        last_attempt: what may pass by itself has not passed: an optional side is given up, rather
+            than the evaluation with it.
 
     Raises:
         SideUnusableError: the side is an optional one.
@@ -60,6 +66,13 @@ def blaming(role: str) -> Iterator[None]:
     except EvaluationError as error:
         if is_optional(role):
             raise SideUnusableError(role, error.detail) from error
+        raise
+    except (StaleAttempt, SoftTimeLimitExceeded):
+        raise
+    except Exception as error:
+        if last_attempt and is_optional(role):
+            detail = f"it could not be read, in the last attempt either: {type(error).__name__}"
+            raise SideUnusableError(role, f"{detail}: {error}") from error
         raise
 
 
