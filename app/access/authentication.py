@@ -69,6 +69,7 @@ class Authenticator:
     ) -> None:
         self._database = database
         self._clock = clock
+        self._settings = settings
         self._pepper = read_pepper(settings)
         self.required = settings.require_keys
         self.attempts = attempts or FailedAttempts()
@@ -121,6 +122,8 @@ class Authenticator:
         for configured, principal in self._configured:
             if hmac.compare_digest(configured, key.encode()):
                 return principal
+        # On a single machine the first `keys create` makes it, beside a server that already runs.
+        self._pepper = self._pepper or read_pepper(self._settings)
         if self._pepper is None:
             raise AuthenticationError(
                 "this server has no keys, because no secret is configured to digest them with; "

@@ -1,6 +1,7 @@
 """Who gets in, who does not, and what they are told."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -14,7 +15,7 @@ from app.core.ids import new_id
 from app.core.key_text import new_key
 from app.main import create_app
 from app.settings import Settings
-from tests.integration.access.conftest import holding, make_key
+from tests.integration.access.conftest import PEPPER, holding, make_key
 
 
 def code_of(client: TestClient, path: str = "/v1/models") -> tuple[int, str]:
@@ -274,6 +275,18 @@ def test_on_loopback_no_key_is_needed_but_one_that_is_sent_must_work(settings: S
         # What a proxy in front has asked for is not for us.
         for header in ("Basic YTpi", "Bearer eyJhbGciOiJub25lIn0.e30."):
             assert local.get("/v1/models", headers={"Authorization": header}).status_code == 200
+
+
+def test_the_first_key_works_at_a_server_that_ran_before_there_was_a_secret(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    here = settings.model_copy(update={"data_dir": tmp_path})
+    with TestClient(create_app(here)) as running:
+        assert holding(running, new_key()).get("/v1/models").status_code == 401
+        (tmp_path / "key_pepper").write_text(PEPPER)
+        key = make_key(database, "ada", "read")
+        assert holding(running, key).get("/v1/models").status_code == 200
+        assert holding(running, key).post("/v1/models", json={"name": "m"}).status_code == 403
 
 
 def test_with_another_pepper_no_key_works(database: Database, locked: Settings) -> None:
