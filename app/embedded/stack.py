@@ -16,7 +16,7 @@ from app.core.migrate import upgrade
 from app.core.reachable import listen, require_loopback, require_postgres, require_redis
 from app.embedded.children import Child, ChildSpec
 from app.embedded.environment import child_environment, settings_from
-from app.embedded.errors import EmbeddedError, InterruptedStartError
+from app.embedded.errors import EmbeddedError, InterruptedStartError, told_of_folders
 from app.embedded.lock import DataDirectoryLock
 from app.embedded.postgres import prepare_postgres, wait_for_postgres
 from app.embedded.record import end_recorded
@@ -94,7 +94,11 @@ class EmbeddedStack:
             StartError: a configured Postgres or Redis does not answer, or the address is public.
         """
         require_loopback(self.settings.host)
-        self._lock.acquire()
+        with told_of_folders():
+            self._lock.acquire()
+            return self._start()
+
+    def _start(self) -> Self:
         try:
             self._listener = listen(self.settings.host, self.settings.port)
             self._set(port=self._listener.getsockname()[1])

@@ -40,6 +40,13 @@ def test_a_taken_port(tmp_path: Path) -> None:
     assert not (tmp_path / "data" / "postgres").exists()
 
 
+def test_a_file_where_the_data_should_lie(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("notes")
+    line = complaint(run("up", "--data-dir", str(tmp_path / "data"), "--port", "0"))
+    assert f"{tmp_path / 'data'} cannot be used: File exists" in line
+    assert "--data-dir" in line
+
+
 @pytest.mark.parametrize("name", ["up", "api"])
 def test_a_public_address_without_keys(name: str, tmp_path: Path) -> None:
     line = complaint(run(name, "--host", "0.0.0.0", FEATUREDRIFT_DATA_DIR=str(tmp_path / "data")))  # noqa: S104
