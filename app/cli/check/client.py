@@ -9,9 +9,14 @@ from typing import Any
 import httpx
 
 from app.cli.check.exits import CheckError
+from app.cli.check.waiting import Tell
 from app.cli.remote import what_shows
-from app.client import ApiError, Client, ClientError
+from app.client import ApiError, Client, ClientError, UnreachableError
 from app.client.protocol import given, path_of
+from app.evaluations.schemas import EvaluationOut
+from app.verdicts.schemas import GateOut
+
+_PAUSE = 1.0
 
 
 @contextmanager
@@ -47,16 +52,39 @@ class Api:
             )
         return response.status_code != httpx.codes.OK
 
-    def wait_for_gate(self, model: str, checkpoint: str, deadline: float) -> dict[str, Any]:
+    def wait_for_gate(
+        self, model: str, checkpoint: str, deadline: float, tell: Tell, *, every: float
+    ) -> dict[str, Any]:
         """Long-poll until it has decided, or time is up; an API that restarts is waited for.
 
         Args:
             deadline: on the monotonic clock.
+            tell: hears how far the evaluations are.
+            every: seconds between that.
         """
-        left = max(0.0, deadline - time.monotonic())
+        # The first look is at once, so that what is waited for is told from the start.
+        answered, patience = False, 0.0
         with _told():
-            gate = self._client.checkpoints.wait_for_gate(model, checkpoint, timeout=left)
-        return gate.model_dump(mode="json")
+            while True:
+                left = max(0.0, deadline - time.monotonic())
+                try:
+                    gate = self._client.checkpoints.wait_for_gate(
+                        model, checkpoint, timeout=min(left, patience)
+                    )
+                    answered = True
+                    if gate.gate != "pending" or left <= patience:
+                        return gate.model_dump(mode="json")
+                    patience = every
+                    tell(self._open(gate))
+                except UnreachableError:
+                    if not answered or left <= 0:
+                        raise
+                    time.sleep(min(_PAUSE, left))
+
+    def _open(self, gate: GateOut) -> list[EvaluationOut]:
+        """The evaluations that are waited for."""
+        get = self._client.evaluations.get
+        return [get(one.evaluation) for one in gate.monitors if one.evaluation is not None]
 
     def evaluation(self, identity: str) -> dict[str, Any]:
         """An evaluation with its controls."""

@@ -14,10 +14,15 @@ from app.cli.check.exits import CheckCommand, CheckError, Exit
 from app.cli.check.files import prepare, write
 from app.cli.check.summary import show
 from app.cli.check.terminal import complain, print_json, say
+from app.cli.check.waiting import shown_progress
+from app.cli.console import err
 from app.cli.sources import absolute
 from app.core.errors import InvalidInputError
 from app.core.waiting import parse_duration
 from app.settings import get_settings
+
+_LOOKED_AT, _LOGGED = 1.0, 10.0
+"""Seconds between two looks at how far it is, at a terminal and in a job's log."""
 
 _EXITS = {"pass": Exit.PASS, "fail": Exit.FAIL, "error": Exit.ERROR}
 
@@ -76,7 +81,9 @@ def check(
                 source = absolute(source)
                 new = api.register(model, checkpoint, source, revision=revision, parent=parent)
                 say(f"{'registered' if new else 'was registered already:'} {model} {checkpoint}")
-            gate = api.wait_for_gate(model, checkpoint, deadline)
+            every = _LOOKED_AT if err.is_terminal else _LOGGED
+            with shown_progress(model, checkpoint) as tell:
+                gate = api.wait_for_gate(model, checkpoint, deadline, tell, every=every)
             told = "public_url" in settings.model_fields_set
             outcome = gather(api, gate, settings.public_url if told else base)
     except (CheckError, InvalidInputError) as error:

@@ -47,7 +47,7 @@ class CheckCommand(TyperCommand):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            complain("interrupted before the gate answered")
+            complain("interrupted before the gate answered; what was started goes on: ask again")
         except ValidationError as error:
             for problem in error.errors(include_url=False, include_context=False):
                 place = ".".join(str(part) for part in problem["loc"])

@@ -135,6 +135,7 @@ def test_what_is_not_decided_in_time_is_inconclusive(
     assert code == 2
     assert "pending" in out
     assert "not decided within 1s" in err
+    assert " queued, 0 of " in err  # how far it is, where nobody sees a bar
 
 
 @pytest.mark.parametrize(
