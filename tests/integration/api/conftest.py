@@ -20,6 +20,13 @@ def client(settings: Settings) -> Iterator[TestClient]:
         yield client
 
 
+@pytest.fixture
+def line(client: TestClient, settings: Settings) -> TestClient:
+    """The client, with a line registered."""
+    register_line(client, settings)
+    return client
+
+
 @pytest.fixture(scope="module")
 def shared_settings(
     postgres_url: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest

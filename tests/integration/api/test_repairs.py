@@ -9,17 +9,15 @@ from uuid import UUID
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import ValidationError
-from sqlalchemy import func, select, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.access import audit
 from app.access.audit_tables import AuditEvent
 from app.core.artifacts import ArtifactStore
 from app.core.database import Database
 from app.core.errors import InvalidInputError
 from app.core.ids import new_id
-from app.registry.tables import Dictionary, FeatureSetVersion
+from app.registry.tables import FeatureSetVersion
 from app.repairs.schemas import ProposedDictionary
 from app.repairs.writing import replace_proposal, store_dictionary
 from app.settings import Settings
@@ -354,82 +352,3 @@ def test_callers_cannot_register_what_lies_in_the_artifact_store(
     answer = client.post("/v1/dictionaries", json={"name": "d", "source": source, "site": SITE})
     assert answer.status_code == 422
     assert (answer.json()["code"], answer.json()["field"]) == ("source_reserved", "source")
-
-
-def test_audit_events_are_added_filtered_and_never_changed(
-    client: TestClient, database: Database
-) -> None:
-    with database.unit_of_work() as session:
-        for number in range(3):
-            audit.record(
-                session,
-                actor="ada" if number else "bob",
-                action="checkpoint.marked_benign",
-                subject_id=f"bot/{number}",
-                detail={"note": number},
-            )
-        with pytest.raises(ValueError, match="is no action"):
-            audit.record(session, actor="ada", action="benign", subject_id="bot/1")
-
-    def subjects(**query: Any) -> list[str]:
-        answer = client.get("/v1/audit-events", params=query).json()
-        return [event["subject_id"] for event in answer["items"]]
-
-    assert subjects() == ["bot/2", "bot/1", "bot/0"]
-    assert subjects(actor="ada", limit=1) == ["bot/2"]
-    assert subjects(subject_kind="checkpoint", subject_id="bot/0") == ["bot/0"]
-    assert subjects(action="repair.accepted") == []
-    for statement in (
-        "UPDATE audit_events SET actor = 'eve'",
-        "DELETE FROM audit_events",
-        "TRUNCATE audit_events",
-    ):
-        with (
-            pytest.raises(ProgrammingError, match="only added to"),
-            database.unit_of_work() as session,
-        ):
-            session.execute(text(statement))
-    assert subjects() == ["bot/2", "bot/1", "bot/0"]
-
-
-@pytest.mark.parametrize("scheme", ["file", "memory"])
-def test_workers_find_an_accepted_dictionary_whole_or_not_at_all(
-    tmp_path: Path, scheme: str
-) -> None:
-    from tests.support.dictionaries import save_dictionary
-    from workers.errors import EvaluationError
-    from workers.pipeline.sources import DictionarySources
-
-    store = ArtifactStore(f"{scheme}://{tmp_path}/store", tmp_path / "downloads")
-    folder = save_dictionary(tmp_path / "sae", "jumprelu", site=SITE)
-    proposed = store_dictionary(store, folder, name="new", site=SITE)
-    row = Dictionary(
-        name="new",
-        site=SITE,
-        source=f"artifact:{proposed.artifact}",
-        digest=proposed.digest,
-        d_sae=proposed.d_sae,
-    )
-    cache = tmp_path / "cache"
-
-    def sources() -> DictionarySources:
-        return DictionarySources(roots=[], cache=cache, allow_hub=False, store=store)
-
-    found = sources().find(row)
-    assert (found.digest, found.d_sae, found.site) == (proposed.digest, proposed.d_sae, SITE)
-    assert found.path.is_relative_to(cache)
-    store.delete_prefix(f"{proposed.artifact}/cfg.json")
-    assert sources().find(row) == found
-
-    row.source = "artifact:dictionaries/none"
-    with pytest.raises(EvaluationError, match="no whole dictionary under 'dictionaries/none'"):
-        sources().find(row)
-    assert len(list((cache / "dictionaries").iterdir())) == 1
-    store.write_bytes("dictionaries/other/cfg.json", (folder / "cfg.json").read_bytes() + b" ")
-    store.write_bytes(
-        "dictionaries/other/sae_weights.safetensors",
-        (folder / "sae_weights.safetensors").read_bytes(),
-    )
-    row.source = "artifact:dictionaries/other"
-    with pytest.raises(EvaluationError, match="never changes"):
-        sources().find(row)
