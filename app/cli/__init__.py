@@ -6,7 +6,7 @@ import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from app.cli.console import complain
+from app.cli.console import NO_ROOM, complain, no_room, write_what_can_be_written
 from app.cli.lazy import lazy_group
 from app.core.errors import FeaturedriftError, StartError
 from app.embedded.errors import EmbeddedError
@@ -58,6 +58,7 @@ def _featuredrift() -> None:
 
 def main() -> None:
     """Run a command; a user's mistake costs one clear line and a non-zero exit."""
+    write_what_can_be_written()
     try:
         app()
     except (StartError, EmbeddedError) as error:
@@ -73,6 +74,10 @@ def main() -> None:
             complain(f"setting {place or '(several)'}: {problem['msg']}")
     except SettingsError as error:
         complain(str(error))
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        complain(no_room(error))
     else:
         return
     sys.exit(1)

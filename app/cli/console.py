@@ -1,6 +1,9 @@
 """Where lines for a person go: results to stdout, everything else to stderr."""
 
+import errno
+import io
 import json
+import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -11,6 +14,23 @@ from rich.console import Console
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What a full disk answers."""
+
+
+def write_what_can_be_written() -> None:
+    """Where the terminal's encoding has no such character, its number stands in its place."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def no_room(error: OSError) -> str:
+    """What to say of a full disk."""
+    what = error.filename or "the output"
+    return f"{what} cannot be written: {error.strerror}; make room, or write it elsewhere"
 
 
 def say(line: str) -> None:
@@ -25,8 +45,15 @@ def complain(line: str) -> None:
 
 def print_json(value: Any) -> None:
     """A result for a program: plain JSON, with no colour and no wrapping."""
-    out.file.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    out.file.write(json_text(value) + "\n")
     out.file.flush()
+
+
+def json_text(value: Any) -> str:
+    """JSON that stdout's encoding can hold, whichever it is."""
+    encoding = getattr(out.file, "encoding", None) or "utf-8"
+    plain_ascii = not encoding.lower().replace("-", "").startswith("utf")
+    return json.dumps(value, indent=2, ensure_ascii=plain_ascii)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -1,6 +1,5 @@
 """`featuredrift dictionaries list|show|register` and `feature-sets list|show|publish`."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,8 +8,11 @@ import typer
 from app.cli.console import complain, print_facts, print_json, print_table
 from app.cli.remote import Exit, Json, Limit, Url, connected, first
 from app.cli.sources import absolute
+from app.imports.readers.jsonl import read_json
 from app.registry.schemas.dictionaries import DictionaryOut
 from app.registry.schemas.feature_sets import FeatureSetVersionOut
+
+_MOST = 64 << 20
 
 _Description = Annotated[str | None, typer.Option(help="For people.", show_default=False)]
 
@@ -126,14 +128,7 @@ def publish(
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        complain(f"{path} cannot be read: {error.strerror}")
-        raise typer.Exit(Exit.REFUSED) from None
-    except ValueError as error:
-        complain(f"{path} is not JSON: {error}")
-        raise typer.Exit(Exit.REFUSED) from None
+    found = read_json(path, _MOST, "publish it in several sets")
     features = found.get("features") if isinstance(found, dict) else found
     if not isinstance(features, list) or not all(isinstance(one, dict) for one in features):
         complain(f'{path} holds no list of features; give [{{"kind": …, "name": …}}, …]')

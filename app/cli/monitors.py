@@ -1,6 +1,5 @@
 """`featuredrift monitors list|show|create|enable|disable|history`."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +16,10 @@ from app.cli.remote import (
     connected,
     first,
 )
+from app.imports.readers.jsonl import read_json
 from app.monitors.schemas import MonitorOut
+
+_MOST = 1 << 20
 
 Monitor = Annotated[str, typer.Argument(help="A monitor's name.", autocompletion=complete_monitors)]
 
@@ -160,16 +162,10 @@ def history(monitor: Monitor, limit: Limit = 50, url: Url = None, as_json: Json 
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        complain(f"--policy {path} cannot be read: {error.strerror}")
-    except ValueError as error:
-        complain(f"--policy {path} is not JSON: {error}")
-    else:
-        if isinstance(found, dict):
-            return found
-        complain(f'--policy {path} holds no object; give one such as {{"alpha": 0.05}}')
+    found = read_json(path, _MOST, "a policy is a short object")
+    if isinstance(found, dict):
+        return found
+    complain(f'--policy {path} holds no object; give one such as {{"alpha": 0.05}}')
     raise typer.Exit(Exit.REFUSED)
 
 

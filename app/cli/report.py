@@ -11,7 +11,7 @@ from app.cli.console import complain, say
 from app.cli.remote import Exit, Url, connected
 from app.client.protocol import path_of
 
-_SUFFIXES = {"html": "html", "md": "md", "json": "json"}
+_SUFFIXES = {"html": "html", "htm": "html", "md": "md", "markdown": "md", "json": "json"}
 
 
 def register(app: typer.Typer) -> None:
@@ -40,7 +40,13 @@ def report(
         raise typer.BadParameter(f"is another format than --format {form}", param_hint="--json")
     ending = file.suffix.removeprefix(".").lower() if file is not None else ""
     form = "json" if as_json else form
-    chosen = form or _SUFFIXES.get("html" if ending == "htm" else ending, "md")
+    if form is None and ending and ending not in _SUFFIXES:
+        raise typer.BadParameter(
+            f"{str(file)!r} ends with .{ending}, and a report is .html, .md or .json; name it so, "
+            "or say the form by --format. A browser prints the HTML as PDF",
+            param_hint="--out",
+        )
+    chosen = form or _SUFFIXES.get(ending, "md")
     # The report of a large evaluation takes the server a while.
     with connected(url, timeout=120.0) as client:
         path = path_of("evaluations", evaluation, f"report.{chosen}")

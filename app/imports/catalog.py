@@ -57,7 +57,7 @@ class Catalog:
             refuse(
                 f"release {release!r}",
                 "SAELens lists no such release"
-                + (f"; did you mean {', '.join(near)}?" if near else "")
+                + (f"; did you mean {', '.join(near)}?" if near else ".")
                 + " A repository of the hub itself is named owner/name",
             )
         if sae_id not in saes:

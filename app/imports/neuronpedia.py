@@ -15,9 +15,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from app.imports.catalog import Catalog
-from app.imports.errors import refuse, size_of
+from app.imports.errors import refuse
 from app.imports.names import name_of
-from app.imports.readers.jsonl import parse_json
+from app.imports.readers.jsonl import read_json
 from app.registry.schemas.dictionaries import DictionaryOut
 
 MAX_FILE_BYTES = 256 << 20
@@ -80,13 +80,7 @@ def read_list(path: Path | str) -> FeatureList:
         ImportRefusedError: naming the entry and what is wrong with it.
     """
     path = Path(path)
-    if size_of(path) > MAX_FILE_BYTES:
-        refuse(path, f"has over {MAX_FILE_BYTES >> 20} MiB; export the list alone")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        refuse(path, f"byte {error.start + 1} is not UTF-8; save it as UTF-8")
-    value = parse_json(str(path), text)
+    value = read_json(path, MAX_FILE_BYTES, "export the list alone")
     name = value.get("name") if isinstance(value, dict) else None
     key = next((k for k in ("neurons", "features") if isinstance(value, dict) and k in value), None)
     listed = value[key] if key is not None else value

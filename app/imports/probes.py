@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from app.imports.directions import Imported
-from app.imports.errors import refuse, size_of
+from app.imports.errors import refuse
 from app.imports.names import name_of
 from app.imports.placing import site_of
-from app.imports.readers.jsonl import parse_json
+from app.imports.readers.jsonl import read_json
 from app.imports.tensors import Tensor, json_of, read_tensors
 
 MAX_JSON_BYTES = 128 << 20
@@ -182,13 +182,7 @@ def _from_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _from_json(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    if size_of(path) > MAX_JSON_BYTES:
-        refuse(path, f"has over {MAX_JSON_BYTES >> 20} MiB; save it as .safetensors")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        refuse(path, f"byte {error.start + 1} is not UTF-8; save it as UTF-8")
-    value = parse_json(str(path), text)
+    value = read_json(path, MAX_JSON_BYTES, "save it as .safetensors")
     known = _ARRAYS | {"classes_", "multi_class", "site", "layer"}
     if not isinstance(value, dict) or (value.keys() - known):
         refuse(path, f"must be a JSON object of {', '.join(sorted(known))}")

@@ -127,5 +127,15 @@ def _column(row: Row, usual: str, named: str | None) -> Any:
     name = named or usual
     if name not in row.values and (usual == "text" or (usual == "id" and named)):
         have = ", ".join(map(repr, row.values)) or "none"
-        refuse(row.place, f"there is no column {name!r} (it has {have}); name it with --{usual}")
+        hint = _separator(row) or f"name it with --{usual}"
+        refuse(row.place, f"there is no column {name!r} (it has {have}); {hint}")
     return row.values.get(name)
+
+
+def _separator(row: Row) -> str:
+    """Where the one column looks like several: what perhaps separates them, and how to say it."""
+    alone = next(iter(row.values)) if len(row.values) == 1 else ""
+    if "\t" in alone:
+        return "where tabs separate the fields, say --format tsv"
+    mark = next((mark for mark in ";|" if mark in alone), None)
+    return f"where {mark!r} separates the fields, say --delimiter {mark!r}" if mark else ""

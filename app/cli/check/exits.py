@@ -10,6 +10,7 @@ from pydantic_settings import SettingsError
 from typer.core import TyperCommand
 
 from app.cli.check.terminal import complain
+from app.cli.console import NO_ROOM, no_room
 
 
 class Exit(IntEnum):
@@ -57,6 +58,9 @@ class CheckCommand(TyperCommand):
         except Exception as error:
             if hasattr(error, "exit_code"):
                 raise
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
+                complain(no_room(error))
+                raise typer.Exit(Exit.ERROR) from None
             complain(f"{traceback.format_exc()}this is a fault of featuredrift's own; report it")
             raise typer.Exit(Exit.ERROR) from error
         raise typer.Exit(Exit.ERROR)

@@ -5,7 +5,6 @@ space, or holds `##[` (its older form, which Azure Pipelines writes `##vso[`) an
 folds sections at control characters. Names and reasons come from people, so none of it may stand.
 """
 
-import json
 import re
 
 from app.cli import console
@@ -38,6 +37,6 @@ def complain(text: str) -> None:
 
 def print_json(value: object) -> None:
     """A result for a program, with each second `#` in its strings escaped: the same value."""
-    text = json.dumps(value, indent=2, ensure_ascii=False).replace("##", "#\\u0023")
+    text = console.json_text(value).replace("##", "#\\u0023")
     console.out.file.write(f"{text}\n")
     console.out.file.flush()

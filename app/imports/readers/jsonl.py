@@ -43,6 +43,25 @@ def parse_object(place: str, text: str) -> dict[str, Any]:
     return value
 
 
+def read_json(path: Path, most: int, instead: str) -> Any:
+    """The value of a JSON file, a byte order mark left out.
+
+    Args:
+        most: bytes that it may have.
+        instead: what to do where it has more.
+
+    Raises:
+        ImportRefusedError: it is missing, too large, no UTF-8 or no JSON.
+    """
+    if size_of(path) > most:
+        refuse(path, f"has over {most >> 20} MiB; {instead}")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        refuse(path, f"byte {error.start + 1} is not UTF-8; save it as UTF-8")
+    return parse_json(str(path), text)
+
+
 def parse_json(place: str, text: str) -> Any:
     """A JSON value, strictly.
 

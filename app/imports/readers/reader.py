@@ -64,9 +64,10 @@ class Lines:
     def __iter__(self) -> Iterator[tuple[int, str]]:
         """Number from 1, and the line with its end."""
         with self.path.open("rb") as file:
-            number = 0
+            number = self.done = 0
             while line := file.readline(MAX_LINE_BYTES + 1):
                 number += 1
+                size = len(line)
                 if number == 1:
                     line = self._first(line)
                 if len(line) > MAX_LINE_BYTES:
@@ -74,7 +75,7 @@ class Lines:
                         self.place(number),
                         f"has more than {MAX_LINE_BYTES >> 20} MiB; split it into documents",
                     )
-                self.done = file.tell()
+                self.done += size
                 yield number, self._decode(number, line)
 
     def _first(self, line: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """Files as people have them, and what is said of each fault."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,8 @@ def test_overlaps_are_joined_where_that_is_asked_for(write: Write) -> None:
         ("c.pkl", b"", "a pickle can run code and is never read"),
         ("c.jsonl.gz", b"", "unpack it first"),
         ("c.csv", b"text,text\n", "line 1: the header has 'text' twice"),
+        ("c.csv", b"id;text\na;b\n", "where ';' separates the fields, say --delimiter ';'"),
+        ("c.csv", b"id\ttext\na\tb\n", "where tabs separate the fields, say --format tsv"),
         ("c.csv", b"text,id\na,b,c\n", "line 2: has 3 fields, but the header has 2 (text, id)"),
         ("c.csv", b'text,id\n"a,b\nc,d\n', "line 2: a record that begins here has a quote that is"),
         ("c.csv", b"text\ra\rb\n", "has a bare carriage return"),
@@ -161,6 +164,15 @@ def test_overlaps_are_joined_where_that_is_asked_for(write: Write) -> None:
 )
 def test_a_damaged_file_is_named(write: Write, name: str, content: bytes, said: str) -> None:
     assert said in refused(write(name, content))
+
+
+def test_a_pipe_is_read_as_a_file_is() -> None:
+    read_end, write_end = os.pipe()
+    os.write(write_end, json.dumps(SPANS).encode() + b"\n")
+    os.close(write_end)
+    documents = read(Path(f"/dev/fd/{read_end}"), kind="jsonl")
+    os.close(read_end)
+    assert [document["text"] for document in documents] == [SPANS["text"]]
 
 
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
