@@ -224,7 +224,7 @@ def test_mistakes_cost_a_line_that_says_what_to_do(line: Terminal) -> None:
         (("models", "list", "--url", "nowhere"), 1, ["'nowhere' is no web address", "--url"]),
         (("models", "list", "--url", "http://127.0.0.1:1"), 3, ["does not answer", "up"]),
         (("model", "list"), 2, ["No such command"]),
-        (("feature-sets", "publish", "s", "/no/file"), 1, ["/no/file cannot be read"]),
+        (("feature-sets", "publish", "s", "/no/file"), 1, ["/no/file: cannot be read"]),
     ]
     for arguments, expected, said in cases:
         code, out, err = line.run(*arguments)
