@@ -10,7 +10,7 @@ from app.settings import Settings, get_settings
 
 
 @contextmanager
-def own_database(application: str) -> Iterator[tuple[Database, Settings]]:
+def own_database(application: str, *, pool_size: int = 1) -> Iterator[tuple[Database, Settings]]:
     """The database, and the settings that lead to it.
 
     Args:
@@ -23,7 +23,7 @@ def own_database(application: str) -> Iterator[tuple[Database, Settings]]:
     if "database_url" not in settings.model_fields_set:
         settings = settings.model_copy(update={"database_url": _embedded_url(settings)})
     require_postgres(settings)
-    database = Database(make_engine(settings, pool_size=1, application=application))
+    database = Database(make_engine(settings, pool_size=pool_size, application=application))
     try:
         yield database, settings
     finally:

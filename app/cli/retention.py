@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from app.cli.console import out, print_json, say
-from app.core.database import Database, make_engine
-from app.core.reachable import require_postgres
-from app.settings import get_settings
 
 if TYPE_CHECKING:
     from app.core.artifacts import ArtifactStore
+    from app.core.database import Database
     from app.retention.plan import Plan
     from app.retention.rules import Rules, Scope
 
@@ -75,20 +73,17 @@ def _with(
 ) -> Result:
     from dataclasses import replace
 
+    from app.cli.own_database import own_database
     from app.core.artifacts import ArtifactStore
     from app.retention.rules import Rules
 
-    settings = get_settings()
-    require_postgres(settings)
-    rules = Rules.of(settings)
-    if grace is not None:
-        rules = replace(rules, grace=timedelta(seconds=grace))
-    store = ArtifactStore(settings.artifacts, settings.data_dir.resolve() / "cache" / "artifacts")
-    database = Database(make_engine(settings, pool_size=2, application="retention"))
-    try:
+    with own_database("retention", pool_size=2) as (database, settings):
+        rules = Rules.of(settings)
+        if grace is not None:
+            rules = replace(rules, grace=timedelta(seconds=grace))
+        cache = settings.data_dir.resolve() / "cache" / "artifacts"
+        store = ArtifactStore(settings.artifacts, cache)
         return work(database, store, rules, "policies" if policies_only else "all")
-    finally:
-        database.dispose()
 
 
 def _print(found: "Plan", as_json: bool) -> None:

@@ -95,6 +95,18 @@ def test_metrics_are_served(up: Up) -> None:
     wait_for(exporter_is_up)
 
 
+def test_retention_finds_the_database_that_runs_here(up: Up) -> None:
+    result = subprocess.run(
+        command("retention", "plan"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment(FEATUREDRIFT_DATA_DIR=str(up.data_dir)),
+    )
+    assert result.returncode == 0, result.stderr
+    assert "0 things would go" in result.stdout
+
+
 def test_a_second_one_on_the_same_directory_is_refused(up: Up) -> None:
     result = subprocess.run(
         command("up", "--data-dir", str(up.data_dir), "--port", "0"),
